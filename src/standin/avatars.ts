@@ -1,0 +1,75 @@
+// Avatars: a lookup that needs no login, and the pictures it points to (classic.md, section 7). Accounts of this
+// service have one, a square in a colour of their own; the rest of the world has none.
+import { crc32, deflateSync } from 'node:zlib'
+import { type Reply, type Route, reply } from './http.ts'
+import type { Store } from './store.ts'
+
+/** Edge in pixels for imgtype 1 to 5 [I]. */
+const EDGES = [40, 50, 100, 140, 640]
+
+/** `keytpye` is spelled as the service spells it. */
+const CONSTANTS = { appid: '527020901', encrytype: '0', devtype: '0', keytpye: '0' }
+const NAMES = new Set([...Object.keys(CONSTANTS), 'imgtype', 'uin'])
+
+const BAD_REQUEST: Reply = { status: 400, headers: {}, body: Buffer.alloc(0), ret: 400 }
+
+export const avatarRoutes = (store: Store): Route[] => [faceRoute(store), PICTURES]
+
+function faceRoute(store: Store): Route {
+  return {
+    matches: (call) => call.method === 'GET' && call.path === '/getface',
+    name: () => 'getface',
+    handle({ query, self }) {
+      const right = Object.entries(CONSTANTS).every(([name, value]) => query.get(name) === value)
+      const uin = query.get('uin') ?? ''
+      const imgtype = query.get('imgtype') ?? ''
+      const strange = [...query.keys()].some((name) => !NAMES.has(name))
+      if (!right || strange || !/^\d{5,10}$/.test(uin) || !/^[1-5]$/.test(imgtype)) {
+        return BAD_REQUEST
+      }
+      const account = store.accounts.find(Number(uin))
+      const stamp = account === undefined ? 0 : Math.floor(account.ctimeMs / 1000)
+      const edge = EDGES[Number(imgtype) - 1]
+      const url = `http://${self.host}:${self.port}/g?b=qq&nk=${uin}&s=${edge}&t=${stamp}`
+      const body = `pt.setHeader(${JSON.stringify({ [uin]: url })});`
+      return reply(body, { 'Content-Type': 'text/html' })
+    },
+    refuse: () => BAD_REQUEST,
+  }
+}
+
+const PICTURES: Route = {
+  matches: (call) => call.method === 'GET' && call.path === '/g',
+  name: () => 'picture',
+  handle({ query }) {
+    const edge = Number(query.get('s'))
+    const uin = Number(query.get('nk'))
+    if (!EDGES.includes(edge) || !Number.isSafeInteger(uin)) return BAD_REQUEST
+    const colour = (uin * 7919) % 2 ** 24
+    return reply(square(edge, colour), { 'Content-Type': 'image/png' })
+  },
+  refuse: () => BAD_REQUEST,
+}
+
+/** A PNG of one colour. */
+function square(edge: number, colour: number): Buffer {
+  const header = Buffer.alloc(13)
+  header.writeUInt32BE(edge, 0)
+  header.writeUInt32BE(edge, 4)
+  header.set([8, 2], 8)
+  const row = Buffer.alloc(1 + 3 * edge)
+  for (let x = 0; x < edge; x++) row.writeUIntBE(colour, 1 + 3 * x, 3)
+  const pixels = deflateSync(Buffer.concat(Array.from({ length: edge }, () => row)))
+  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])
+  const chunks = [chunk('IHDR', header), chunk('IDAT', pixels), chunk('IEND', Buffer.alloc(0))]
+  return Buffer.concat([signature, ...chunks])
+}
+
+function chunk(type: string, data: Buffer): Buffer {
+  const typed = Buffer.concat([Buffer.from(type), data])
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(data.length)
+  const check = Buffer.alloc(4)
+  check.writeUInt32BE(crc32(typed))
+  return Buffer.concat([length, typed, check])
+}

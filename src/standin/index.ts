@@ -1,0 +1,79 @@
+// The front door of the local service: a stand-in for Weiyun with real HTTP on loopback and real storage on disk.
+import { resolve } from 'node:path'
+import { avatarRoutes } from './avatars.ts'
+import { classicRoute } from './classic.ts'
+import { dataRoute, downRoute } from './data-download.ts'
+import { chunkRoute, formRoute } from './data-upload.ts'
+import { type Fault, Faults } from './faults.ts'
+import { Journal } from './journal.ts'
+import { newcgiRoute } from './newcgi.ts'
+import { type Controls, StandinServer } from './server.ts'
+import { writeSessions } from './session-files.ts'
+import { Store } from './store.ts'
+
+export interface StandinOptions {
+  dataDir: string
+  /** 0, the default, takes a free one. */
+  port?: number
+  /** 127.0.0.1 by default. */
+  host?: string
+  rttMs?: number
+  /** Bytes a second of one connection, each way; 0, the default, is no limit. */
+  bandwidth?: number
+  faults?: readonly Fault[]
+  /** How long a data URL is good for; 10 minutes by default. */
+  urlTtlMs?: number
+}
+
+export interface Standin {
+  url: string
+  port: number
+  /** Session files of the first account, by dialect. */
+  sessions: Record<string, string>
+  close(): Promise<void>
+}
+
+const URL_TTL_MS = 10 * 60 * 1000
+
+export async function startStandin(options: StandinOptions): Promise<Standin> {
+  const dataDir = resolve(options.dataDir)
+  const store = await Store.open(dataDir)
+  try {
+    const account = store.accounts.first() ?? store.addAccount({})
+    const sessions = await writeSessions(dataDir, account)
+    const controls: Controls = {
+      knobs: {
+        rttMs: options.rttMs ?? 0,
+        bandwidth: options.bandwidth ?? 0,
+        urlTtlMs: options.urlTtlMs ?? URL_TTL_MS,
+      },
+      faults: new Faults(),
+      journal: new Journal(),
+      disabled: new Map(),
+    }
+    controls.faults.set([...(options.faults ?? [])])
+    const routes = [
+      classicRoute(store),
+      newcgiRoute(store),
+      downRoute(store, () => controls.knobs.urlTtlMs),
+      dataRoute(store),
+      chunkRoute(store),
+      formRoute(store),
+      ...avatarRoutes(store),
+    ]
+    const server = new StandinServer(routes, controls, (_request, response) => response.end())
+    const { host, port } = await server.listen(options.host ?? '127.0.0.1', options.port ?? 0)
+    return {
+      url: `http://${host}:${port}`,
+      port,
+      sessions,
+      async close() {
+        await server.close()
+        store.close()
+      },
+    }
+  } catch (error) {
+    store.close()
+    throw error
+  }
+}
