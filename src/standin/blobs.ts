@@ -1,7 +1,7 @@
 // Bytes of files, stored once by content: `blobs/ab/<sha1>`. A blob is written elsewhere and moved into place, so
 // what stands under a hash is always whole. Blobs stay when the last file of that content goes: the real service
 // knows deleted content by its hash too (seed, "the matching works even when you delete the file afterwards").
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash, hash, randomUUID } from 'node:crypto'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
@@ -12,6 +12,8 @@ import type { Content } from './tree.ts'
 const SLICE_BYTES = 1024 * 1024
 
 export class Blobs {
+  /** The content of an empty file, which is always here. */
+  readonly empty: Content = { size: 0, sha: hash('sha1', ''), md5: hash('md5', '') }
   readonly #dir: string
   readonly #incoming: string
   readonly #made = new Set<string>()
@@ -29,7 +31,7 @@ export class Blobs {
     )
   }
 
-  /** Prepares the directories. Half-written files of an earlier run go; the empty content is always there. */
+  /** Prepares the directories. Half-written files of an earlier run go. */
   async open(): Promise<void> {
     await mkdir(this.#dir, { recursive: true })
     await rm(this.#incoming, { recursive: true, force: true })

@@ -1,5 +1,7 @@
 // The front door of the local service: a stand-in for Weiyun with real HTTP on loopback and real storage on disk.
 import { resolve } from 'node:path'
+import { Admin } from './admin.ts'
+import { serveAdmin } from './admin-endpoint.ts'
 import { avatarRoutes } from './avatars.ts'
 import { classicRoute } from './classic.ts'
 import { dataRoute, downRoute } from './data-download.ts'
@@ -30,6 +32,7 @@ export interface Standin {
   port: number
   /** Session files of the first account, by dialect. */
   sessions: Record<string, string>
+  admin: Admin
   close(): Promise<void>
 }
 
@@ -61,12 +64,16 @@ export async function startStandin(options: StandinOptions): Promise<Standin> {
       formRoute(store),
       ...avatarRoutes(store),
     ]
-    const server = new StandinServer(routes, controls, (_request, response) => response.end())
+    const admin = new Admin(store, controls)
+    const server = new StandinServer(routes, controls, (request, response, target) =>
+      serveAdmin(admin, request, response, target),
+    )
     const { host, port } = await server.listen(options.host ?? '127.0.0.1', options.port ?? 0)
     return {
       url: `http://${host}:${port}`,
       port,
       sessions,
+      admin,
       async close() {
         await server.close()
         store.close()

@@ -30,7 +30,11 @@ export interface Controls {
 }
 
 /** Answers the requests that are not the service's own, and so are neither delayed nor recorded. */
-export type Admin = (request: IncomingMessage, response: ServerResponse, target: URL) => void
+export type AdminHandler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  target: URL,
+) => Promise<void>
 
 /** Long enough for a batch of 50 long names that are percent-encoded in the query. */
 const HEADER_BYTES_MAX = 1024 * 1024
@@ -51,13 +55,13 @@ export class StandinServer {
   readonly #server: Server
   readonly #routes: Route[]
   readonly #controls: Controls
-  readonly #admin: Admin
+  readonly #admin: AdminHandler
   readonly #lines = new WeakMap<Socket, { up: Pace; down: Pace }>()
   readonly #closing = new AbortController()
   readonly #busy = new Set<Promise<void>>()
   #self = { host: '', port: 0 }
 
-  constructor(routes: Route[], controls: Controls, admin: Admin) {
+  constructor(routes: Route[], controls: Controls, admin: AdminHandler) {
     this.#routes = routes
     this.#controls = controls
     this.#admin = admin
@@ -100,7 +104,7 @@ export class StandinServer {
       return
     }
     if (target.pathname.startsWith(ADMIN_PREFIX)) {
-      this.#admin(request, response, target)
+      await this.#admin(request, response, target)
       return
     }
     await this.#serve(request, response, target)

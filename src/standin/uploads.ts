@@ -264,10 +264,9 @@ export class Uploads {
     return this.#tree.setContent(account, entry, this.#content(wanted), nowMs)
   }
 
-  /** Content that is here, with the hashes that the client may have left out. */
+  /** Content that is here, with the hashes that the client may have left out: only an empty file is here without any. */
   #content({ size, sha }: Content): Content {
-    const known = sha === '' ? createHash('sha1').digest('hex') : sha
-    return { size, sha: known, md5: this.#blobs.md5Of(known) }
+    return sha === '' ? this.#blobs.empty : { size, sha, md5: this.#blobs.md5Of(sha) }
   }
 
   #start(

@@ -1,0 +1,173 @@
+// The admin methods over HTTP, for scripts and for tests in other processes. Loopback only; JSON in, JSON out; unknown
+// fields are errors, as everywhere. `uin` is always optional and means the first account when absent.
+//
+//   GET    /_admin/journal?since=SEQ       [{seq, timeMs, method, name, uin, status, ret, reason, fault, range, …}]
+//   DELETE /_admin/journal                 forgets it, and the counters
+//   GET    /_admin/counters                {name: {requests, refused, bytesIn, bytesOut, inFlight, inFlightMax}}
+//   GET    /_admin/knobs                   {rttMs, bandwidth, urlTtlMs}; PUT changes those it names
+//   GET    /_admin/faults                  [{kind, rate, times, after, match, ms, hits}]; PUT replaces them (faults.ts)
+//   PUT    /_admin/disabled                {commands: [name], ret}
+//   GET    /_admin/snapshot                {accounts, blobs, openUploads}
+//   POST   /_admin/accounts                {nickname, email, totalSpace} → {uin, sessions}
+//   POST   /_admin/sessions                {uin, action: expire | revive | rotate} → {sessions}
+//   POST   /_admin/urls/expire             ends every data URL
+//   PUT    /_admin/limits                  {uin, <limit>: N}, names as in accounts.ts
+//   PUT    /_admin/quota                   {uin, totalSpace}
+//   POST   /_admin/files/put               {uin, path, content (base64) or size and seed}: a new file or version
+//   POST   /_admin/files/replace           the same: another file under the name of one that it deletes
+//   POST   /_admin/files/break             {uin, path, size}: an upload that never ends
+//   POST   /_admin/files/insert            {uin, dir, name, kind, content or size and seed}: any name
+//   POST   /_admin/files/fill              {uin, path, count, size, seed, prefix}: many files
+//   POST   /_admin/files/mkdir             {uin, path}, with the directories above
+//   POST   /_admin/files/rename            {uin, path, name}
+//   POST   /_admin/files/move              {uin, path, to}
+//   POST   /_admin/files/remove            {uin, path}
+//   POST   /_admin/files/kill              {uin, path}: listed, but not to be read
+//   GET    /_admin/files/tree?uin=&path=   [{path, kind, id, size, sha, md5, ver, mtimeMs, state}]
+//   GET    /_admin/files/bytes?uin=&path=  the bytes themselves
+//
+// Success is 200 with JSON (null where there is nothing to say), a refused request 400 with {ret, error}.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { json } from 'node:stream/consumers'
+import { type Admin, LIMIT_NAMES } from './admin.ts'
+import { fault } from './faults.ts'
+import {
+  count,
+  decimal,
+  list,
+  number,
+  oneOf,
+  optional,
+  type Reader,
+  record,
+  text,
+} from './fields.ts'
+import { RET, Refusal } from './refusal.ts'
+import { isLoopback } from './server.ts'
+
+type Method = (admin: Admin, input: unknown) => unknown
+
+function method<T>(read: Reader<T>, run: (admin: Admin, input: T) => unknown): Method {
+  return (admin, input) => run(admin, read(input, 'input'))
+}
+
+const base64: Reader<Buffer> = (value, field) => Buffer.from(text(value, field), 'base64')
+const uin = optional(count)
+const bytes = { content: optional(base64), size: optional(count), seed: optional(count) }
+const where = record({ uin, path: text })
+const whereGet = { uin: optional(decimal), path: optional(text) }
+const none = record({})
+const limits = Object.fromEntries(LIMIT_NAMES.map((name) => [name, optional(count)]))
+
+const METHODS: Readonly<Record<string, Method>> = {
+  'GET journal': method(record({ since: optional(decimal) }), (admin, { since }) =>
+    admin.journal(since),
+  ),
+  'DELETE journal': method(none, (admin) => admin.clearJournal()),
+  'GET counters': method(none, (admin) => admin.counters()),
+  'GET knobs': method(none, (admin) => admin.knobs()),
+  'PUT knobs': method(
+    record({ rttMs: optional(count), bandwidth: optional(count), urlTtlMs: optional(count) }),
+    (admin, knobs) => admin.setKnobs(knobs),
+  ),
+  'GET faults': method(none, (admin) => admin.faults()),
+  'PUT faults': method(list(fault), (admin, faults) => admin.setFaults(faults)),
+  'PUT disabled': method(
+    record({ commands: list(text), ret: optional(number) }),
+    (admin, { commands, ret }) => admin.disable(commands, ret),
+  ),
+  'GET snapshot': method(none, (admin) => admin.snapshot()),
+  'POST accounts': method(
+    record({ nickname: optional(text), email: optional(text), totalSpace: optional(count) }),
+    (admin, account) => admin.addAccount(account),
+  ),
+  'POST sessions': method(
+    record({ uin, action: oneOf(['expire', 'revive', 'rotate']) }),
+    async (admin, { action, ...whose }) => {
+      if (action === 'rotate') return { sessions: await admin.rotateSession(whose) }
+      if (action === 'expire') admin.expireSession(whose)
+      else admin.reviveSession(whose)
+      return { sessions: await admin.sessions(whose) }
+    },
+  ),
+  'POST urls/expire': method(none, (admin) => admin.expireUrls()),
+  'PUT limits': method(record({ uin, ...limits }), (admin, changes) => admin.setLimits(changes)),
+  'PUT quota': method(record({ uin, totalSpace: count }), (admin, quota) => admin.setQuota(quota)),
+  'POST files/put': method(record({ uin, path: text, ...bytes }), (admin, file) => admin.put(file)),
+  'POST files/replace': method(record({ uin, path: text, ...bytes }), (admin, file) =>
+    admin.replace(file),
+  ),
+  'POST files/break': method(record({ uin, path: text, size: count }), (admin, file) =>
+    admin.breakOff(file),
+  ),
+  'POST files/insert': method(
+    record({ uin, dir: text, name: text, kind: oneOf(['file', 'dir']), ...bytes }),
+    (admin, { kind, content, size, seed, ...place }) =>
+      admin.insert({ ...place, bytes: kind === 'file' ? { content, size, seed } : undefined }),
+  ),
+  'POST files/fill': method(
+    record({
+      uin,
+      path: text,
+      count,
+      size: optional(count),
+      seed: optional(count),
+      prefix: optional(text),
+    }),
+    (admin, wanted) => admin.fill(wanted),
+  ),
+  'POST files/mkdir': method(where, (admin, dir) => admin.mkdir(dir)),
+  'POST files/rename': method(record({ uin, path: text, name: text }), (admin, change) =>
+    admin.rename(change),
+  ),
+  'POST files/move': method(record({ uin, path: text, to: text }), (admin, change) =>
+    admin.move(change),
+  ),
+  'POST files/remove': method(where, (admin, entry) => admin.remove(entry)),
+  'POST files/kill': method(where, (admin, file) => admin.kill(file)),
+  'GET files/tree': method(record(whereGet), (admin, dir) => admin.tree(dir)),
+  'GET files/bytes': method(record({ ...whereGet, path: text }), (admin, file) => admin.read(file)),
+}
+
+/** Answers one request below `/_admin/`. */
+export async function serveAdmin(
+  admin: Admin,
+  request: IncomingMessage,
+  response: ServerResponse,
+  target: URL,
+): Promise<void> {
+  // An Origin means a web page is asking, and no page has business here.
+  const local = isLoopback(request.socket.remoteAddress ?? '') && isLoopback(target.hostname)
+  if (!local || request.headers.origin !== undefined) {
+    response.writeHead(403).end()
+    return
+  }
+  try {
+    const name = target.pathname.slice('/_admin/'.length)
+    const run = METHODS[`${request.method} ${name}`]
+    if (run === undefined) throw new Refusal(RET.BAD_COMMAND, `no ${request.method} ${name}`)
+    const result = await run(admin, await inputOf(request, target))
+    if (Buffer.isBuffer(result)) {
+      response.writeHead(200, { 'Content-Type': 'application/octet-stream' }).end(result)
+    } else {
+      answer(response, 200, result ?? null)
+    }
+  } catch (error) {
+    if (error instanceof Refusal) answer(response, 400, { ret: error.ret, error: error.message })
+    else answer(response, 500, { error: error instanceof Error ? error.stack : String(error) })
+  }
+}
+
+async function inputOf(request: IncomingMessage, target: URL): Promise<unknown> {
+  if (request.method === 'GET') return Object.fromEntries(target.searchParams)
+  if (!request.headers['content-length'] || request.headers['content-length'] === '0') return {}
+  try {
+    return await json(request)
+  } catch {
+    throw new Refusal(RET.BAD_JSON, 'body is not JSON')
+  }
+}
+
+function answer(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(value))
+}
