@@ -1,0 +1,279 @@
+// Uploads of the classic dialect: by hash, in chunks or in one form, and what to make of names that clash
+// (protocol notes, classic 6). The order of things is in transfer/upload.ts.
+import type { Logger } from '../../base/log.ts'
+import type { Call } from '../call.ts'
+import type {
+  ContentHashes,
+  DirRef,
+  Entry,
+  FileEntry,
+  FileRef,
+  UploadOptions,
+  UploadSource,
+} from '../drive.ts'
+import { isWeiyunError, WeiyunError } from '../errors.ts'
+import { type Fields, isFields, text } from '../fields.ts'
+import type { Lanes } from '../lanes.ts'
+import type { Throttle } from '../throttle.ts'
+import { runUpload, type UploadSteps } from '../transfer/upload.ts'
+import { ChunkSender, type ChunkTicket, decodeTicket, restoreTicket } from './chunks.ts'
+import type { ClassicClient } from './client.ts'
+import { decodeTime, hasContent } from './decode.ts'
+import { announceForm, decodeFormTicket, type FormTicket, sendForm } from './form.ts'
+import type { WireNames } from './names.ts'
+
+export type UploadMethod = 'chunks' | 'form'
+
+/** What an upload needs of the drive around it. */
+export interface Surroundings {
+  list(dir: DirRef, call: Call): Promise<readonly Entry[]>
+  removeFile(dir: DirRef, file: FileRef, call: Call): Promise<Error | undefined>
+}
+
+export interface UploadsOptions {
+  readonly client: ClassicClient
+  readonly lanes: Lanes
+  readonly names: WireNames
+  readonly bandwidth: Throttle
+  readonly log: Logger
+  readonly method: UploadMethod
+  readonly drive: Surroundings
+}
+
+type Content = ContentHashes & { readonly size: number }
+
+/** One file on its way to one name. */
+interface Target {
+  readonly dir: DirRef
+  readonly name: string
+  readonly content: Content
+  readonly replaces: FileRef | undefined
+  readonly call: Call
+}
+
+/** The entry that an announcement made; it is broken until the bytes are there. */
+interface Announced {
+  readonly id: string | undefined
+  readonly version: string
+  readonly name: string | undefined
+  readonly timeMs: number
+}
+
+type Ticket<Way> = Announced & Way
+
+export class ClassicUploads {
+  readonly #options: UploadsOptions
+  readonly #sender: ChunkSender
+  #method: UploadMethod
+
+  constructor(options: UploadsOptions) {
+    this.#options = options
+    this.#sender = new ChunkSender(options)
+    this.#method = options.method
+  }
+
+  /** See Drive.uploadByHash. */
+  async byHash(target: Target): Promise<FileEntry | undefined> {
+    const { body, entry } = await this.#withMethod((method) => this.#askByHash(target, method))
+    if (entry !== undefined || !isTrue(body.file_exist)) {
+      if (entry === undefined) await this.#discard(target, announced(body))
+      return entry
+    }
+    return this.#entry(target, announced(body))
+  }
+
+  /** See Drive.upload, but for `replaces`: the entry may have got another name for its sake. */
+  async upload(target: Target, source: UploadSource, options: UploadOptions): Promise<FileEntry> {
+    return this.#withMethod((method) =>
+      method === 'chunks'
+        ? runUpload(this.#chunkSteps(target, source, options), options, this.#options.log)
+        : runUpload(this.#formSteps(target, source), options, this.#options.log),
+    )
+  }
+
+  /** Falls back to the form for good when the service does not know the command for chunks. */
+  async #withMethod<T>(work: (method: UploadMethod) => Promise<T>): Promise<T> {
+    try {
+      return await work(this.#method)
+    } catch (error) {
+      if (this.#method === 'form' || !isWeiyunError(error, 'UNSUPPORTED')) throw error
+      this.#options.log.warn({ failed: error.message }, 'no upload in chunks here: using the form')
+      this.#method = 'form'
+      return work(this.#method)
+    }
+  }
+
+  #chunkSteps(
+    target: Target,
+    source: UploadSource,
+    { onProgress }: UploadOptions,
+  ): UploadSteps<Ticket<ChunkTicket>> {
+    const { call } = target
+    return {
+      ...this.#commonSteps(target),
+      begin: async () => {
+        const { body, entry } = await this.#askByHash(target, 'chunks')
+        if (entry !== undefined) return { entry }
+        const made = announced(body)
+        if (isTrue(body.file_exist)) return { entry: await this.#entry(target, made) }
+        return { ticket: { ...made, ...decodeTicket(body) } }
+      },
+      send: async (ticket) => {
+        const isSure = await this.#sender.send(ticket, source, call, (sent) => onProgress?.(sent))
+        const entry = isSure ? await this.#entry(target, ticket) : await this.#find(target, ticket)
+        if (entry !== undefined) return entry
+        throw new WeiyunError('RESTART_TRANSFER', 'the service ended the upload before its end')
+      },
+      save: (ticket) => saveTicket(target, ticket),
+      restore: (token) => restore(target, token),
+    }
+  }
+
+  #formSteps(target: Target, source: UploadSource): UploadSteps<Ticket<FormTicket>> {
+    const { client, names, bandwidth } = this.#options
+    const { dir, name, content, call } = target
+    return {
+      ...this.#commonSteps(target),
+      begin: async () => {
+        const entry = await this.byHash(target)
+        if (entry !== undefined) return { entry }
+        const ask = () =>
+          announceForm(client, dir, names.encode(name), content.size, undefined, call)
+        const body = await this.#options.lanes.retry(call, ask)
+        return { ticket: { ...announced(body), ...decodeFormTicket(body) } }
+      },
+      send: async (ticket) => {
+        await sendForm(client, bandwidth, ticket, source, call)
+        const entry = await this.#find(target, ticket)
+        if (entry !== undefined) return entry
+        throw new WeiyunError('RESTART_TRANSFER', 'the form was taken, but the file is not there')
+      },
+      // A form has no middle to go on from.
+      save: () => '',
+      restore: () => undefined,
+    }
+  }
+
+  #commonSteps(target: Target) {
+    return {
+      find: (ticket: Announced) => this.#find(target, ticket),
+      discard: (ticket: Announced) => this.#discard(target, ticket),
+    }
+  }
+
+  /**
+   * Announces a file by its hashes. After a lost reply, looks first: what the announcement made may be
+   * there, complete (`entry`) or broken, and then it is removed before it is made once more.
+   */
+  async #askByHash(
+    target: Target,
+    method: UploadMethod,
+  ): Promise<{ body: Fields; entry?: FileEntry }> {
+    const { client, names, lanes } = this.#options
+    const { dir, name, content, call } = target
+    const filename = names.encode(name)
+    const announce = async () => ({
+      body:
+        method === 'chunks'
+          ? await this.#sender.announce(dir, filename, content, call)
+          : await announceForm(client, dir, filename, content.size, content, call),
+    })
+    return lanes.retry(call, announce, async () => {
+      for (const made of await this.#sameContent(target)) {
+        if (made.complete && made.name === name) return { body: {}, entry: made }
+        const isOurs = made.name === name || isRenamed(name, made.name)
+        if (!made.complete && isOurs) await this.#options.drive.removeFile(dir, made, call)
+      }
+      return undefined
+    })
+  }
+
+  /** What lies in the directory with the target's content, complete or not; not the file to be replaced. */
+  async #sameContent({ dir, content, replaces, call }: Target): Promise<FileEntry[]> {
+    const entries = await this.#options.drive.list(dir, call)
+    return entries
+      .filter((entry) => hasContent(entry, content))
+      .filter((entry) => entry.id !== replaces?.id)
+  }
+
+  /** The finished file: by its id, or when no reply told it, by its name. */
+  async #find(target: Target, { id }: Announced): Promise<FileEntry | undefined> {
+    const files = (await this.#sameContent(target)).filter((file) => file.complete)
+    if (id !== undefined) return files.find((file) => file.id === id)
+    const newestFirst = files.toSorted((a, b) => b.ctimeMs - a.ctimeMs)
+    const named = newestFirst.find((file) => file.name === target.name)
+    return named ?? newestFirst.find((file) => isRenamed(target.name, file.name))
+  }
+
+  async #discard({ dir, name, content, call }: Target, { id, ...rest }: Announced): Promise<void> {
+    if (id === undefined) return
+    const file: FileRef = { id, version: rest.version, name: rest.name ?? name, size: content.size }
+    const error = await this.#options.drive.removeFile(dir, file, call)
+    if (error !== undefined)
+      this.#options.log.warn({ failed: error.message }, 'a broken entry stays behind')
+  }
+
+  /** The finished file from what its announcement said, or from the listing where that said too little. */
+  async #entry(target: Target, announced: Announced): Promise<FileEntry> {
+    const { id, version, name, timeMs } = announced
+    const { size, sha1, md5 } = target.content
+    if (id !== undefined && name !== undefined) {
+      const times = { ctimeMs: timeMs, mtimeMs: timeMs }
+      return { kind: 'file', id, version, name, size, sha1, md5, ...times, complete: true }
+    }
+    const entry = await this.#find(target, announced)
+    if (entry !== undefined) return entry
+    throw new WeiyunError('BAD_REPLY', 'the service took the file, but does not list it')
+  }
+}
+
+function announced(body: Fields): Announced {
+  return {
+    id: text(body, 'file_id') || undefined,
+    version: text(body, 'file_ver') ?? '',
+    name: text(body, 'filename') || undefined,
+    timeMs: decodeTime(body, 'file_ctime'),
+  }
+}
+
+function isTrue(value: unknown): boolean {
+  return value === true || value === 1 || value === '1' || value === 'true'
+}
+
+/** Whether `found` is what a clash makes of `asked`: `Amazon.pdf`, `Amazon2015-1-2 20.30.3.pdf` (classic 6). */
+function isRenamed(asked: string, found: string): boolean {
+  const dot = asked.lastIndexOf('.')
+  const [stem, extension] = dot > 0 ? [asked.slice(0, dot), asked.slice(dot)] : [asked, '']
+  if (!found.startsWith(stem) || !found.endsWith(extension)) return false
+  const added = found.slice(stem.length, found.length - extension.length)
+  return /^\D{0,2}\d{4}-\d{1,2}-\d{1,2} \d{1,2}\.\d{1,2}\.\d{1,2}\D{0,2}$/.test(added)
+}
+
+/** A resume token: what to go on with, and what it is good for. */
+function saveTicket({ dir, name, content }: Target, ticket: Ticket<ChunkTicket>): string {
+  const { id, version, checkKey, fileKey, host, port, timeMs } = ticket
+  return JSON.stringify({
+    for: [dir.key, name, content.sha1, content.size],
+    file_id: id,
+    file_ver: version,
+    filename: ticket.name,
+    check_key: checkKey,
+    file_key: fileKey,
+    server_name: host,
+    server_port: port,
+    file_ctime: timeMs,
+  })
+}
+
+function restore({ dir, name, content }: Target, token: string): Ticket<ChunkTicket> | undefined {
+  let fields: unknown
+  try {
+    fields = JSON.parse(token)
+  } catch {
+    return undefined
+  }
+  const purpose = JSON.stringify([dir.key, name, content.sha1, content.size])
+  if (!isFields(fields) || JSON.stringify(fields.for) !== purpose) return undefined
+  const way = restoreTicket(fields)
+  return way && { ...announced(fields), ...way }
+}
