@@ -1,0 +1,154 @@
+// The control socket: one JSON object a line each way, between a running mount and the other commands.
+// A request is {"do": NAME, …}; the answers are any number of {"progress": …} and then one {"result": …}
+// or {"error": {"message", "exitCode"}}. Only the user who mounted can reach it (0600 in a 0700 directory).
+import { createHash } from 'node:crypto'
+import { chmod, readdir, rm, stat } from 'node:fs/promises'
+import { createConnection, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { makePrivateDir, runtimeDir } from './dirs.ts'
+import { CliError, EXIT } from './exit.ts'
+
+export interface Request {
+  readonly do: 'status' | 'sync' | 'refresh' | 'ended'
+  readonly path?: string
+}
+
+export type Progress = (value: unknown) => void
+
+/** Answers one kind of request. A CliError keeps its exit code on the other side. */
+export type Handler = (request: Request, progress: Progress) => unknown
+
+/** Longest path of a Unix socket, without the closing NUL (unix(7)). */
+const SOCKET_PATH_MAX = 107
+
+function mountHash(mountpoint: string): string {
+  return createHash('sha256').update(mountpoint).digest('hex').slice(0, 16)
+}
+
+/**
+ * Sockets of this user's mounts, or of one, the newest first: a process that still drains its uploads
+ * has one beside that of the process which took its place. Some may be dead.
+ */
+export async function findSockets(mountpoint?: string): Promise<string[]> {
+  const dir = runtimeDir(process.env)
+  const prefix = mountpoint === undefined ? '' : mountHash(mountpoint)
+  const names = await readdir(dir).catch(() => [])
+  const sockets = names
+    .filter((name) => name.startsWith(prefix) && name.endsWith('.sock'))
+    .map(async (name) => {
+      const path = join(dir, name)
+      return { path, mtimeMs: (await stat(path).catch(() => undefined))?.mtimeMs ?? 0 }
+    })
+  const found = await Promise.all(sockets)
+  return found.sort((a, b) => b.mtimeMs - a.mtimeMs).map(({ path }) => path)
+}
+
+/** Listens for the other commands. */
+export async function serveControl(
+  mountpoint: string,
+  handlers: Readonly<Record<Request['do'], Handler>>,
+): Promise<{ close(): Promise<void> }> {
+  const path = join(runtimeDir(process.env), `${mountHash(mountpoint)}-${process.pid}.sock`)
+  if (Buffer.byteLength(path) > SOCKET_PATH_MAX) {
+    throw new CliError(EXIT.CANNOT_CREATE, `${path} is too long for a socket: set XDG_RUNTIME_DIR`)
+  }
+  await makePrivateDir(runtimeDir(process.env))
+  await rm(path, { force: true })
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    void serveConnection(socket, handlers)
+  })
+  await listen(server, path)
+  await chmod(path, 0o600)
+  return {
+    async close() {
+      const closed = new Promise((done) => server.close(done))
+      for (const socket of sockets) socket.end()
+      await closed
+    },
+  }
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(path, () => resolve())
+  })
+}
+
+async function serveConnection(
+  socket: Socket,
+  handlers: Readonly<Record<string, Handler>>,
+): Promise<void> {
+  const send = (line: unknown) => {
+    if (socket.writable) socket.write(`${JSON.stringify(line)}\n`)
+  }
+  // Whoever asked may go away at any time; what was asked for goes on.
+  socket.on('error', () => socket.destroy())
+  for await (const line of createInterface({ input: socket })) {
+    try {
+      const request = JSON.parse(line) as Request
+      const handler = Object.hasOwn(handlers, request.do) ? handlers[request.do] : undefined
+      if (handler === undefined) throw new CliError(EXIT.USAGE, `unknown request '${request.do}'`)
+      send({ result: (await handler(request, (progress) => send({ progress }))) ?? null })
+    } catch (error) {
+      const exitCode = error instanceof CliError ? error.exitCode : EXIT.FAILURE
+      send({ error: { message: (error as Error).message, exitCode } })
+    }
+  }
+}
+
+/** No process listens there: nothing is mounted, or its process was killed. */
+export class NotRunning extends CliError {
+  constructor(where: string) {
+    super(EXIT.UNAVAILABLE, `${where}: no weiyun-mount is running there`)
+    this.name = 'NotRunning'
+  }
+}
+
+/** Asks the process that serves a mount point; as `askControl` otherwise. */
+export async function askMount(
+  mountpoint: string,
+  request: Request,
+  onProgress?: Progress,
+): Promise<unknown> {
+  for (const path of await findSockets(mountpoint)) {
+    try {
+      return await askControl(path, request, onProgress)
+    } catch (error) {
+      if (!(error instanceof NotRunning)) throw error
+    }
+  }
+  throw new NotRunning(mountpoint)
+}
+
+/** Asks a running mount. Rejects with NotRunning, or with what the mount's handler threw. */
+export async function askControl(
+  path: string,
+  request: Request,
+  onProgress: Progress = () => {},
+): Promise<unknown> {
+  const socket = createConnection(path)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve)
+      socket.on('error', () => reject(new NotRunning(path)))
+    }).catch(async (error) => {
+      await rm(path, { force: true })
+      throw error
+    })
+    socket.write(`${JSON.stringify(request)}\n`)
+    for await (const line of createInterface({ input: socket })) {
+      const reply = JSON.parse(line)
+      if ('result' in reply) return reply.result
+      if ('error' in reply) throw new CliError(reply.error.exitCode, reply.error.message)
+      onProgress(reply.progress)
+    }
+  } finally {
+    socket.destroy()
+  }
+  throw new CliError(EXIT.UNAVAILABLE, 'the mount ended before it answered')
+}

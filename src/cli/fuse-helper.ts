@@ -1,0 +1,54 @@
+// What FUSE needs on this machine, and its helper program fusermount3.
+import { execFile } from 'node:child_process'
+import { access, constants, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { CliError, EXIT } from './exit.ts'
+
+/** Unmounts through the system's helper. Rejects with its message. */
+export async function fusermount(mountpoint: string, { lazy }: { lazy: boolean }): Promise<void> {
+  try {
+    await promisify(execFile)('fusermount3', [lazy ? '-uz' : '-u', '--', mountpoint])
+  } catch (error) {
+    const { code, stderr = '', message } = error as NodeJS.ErrnoException & { stderr?: string }
+    if (code === 'ENOENT') throw noFusermount()
+    const busy = /busy/i.test(stderr)
+    throw new CliError(
+      busy ? EXIT.TEMPORARY : EXIT.FAILURE,
+      busy
+        ? `${mountpoint}: in use; close what is open there, or add --lazy`
+        : stderr.trim().replace(/^fusermount3: /, '') || message,
+    )
+  }
+}
+
+const noFusermount = () =>
+  new CliError(EXIT.UNAVAILABLE, 'fusermount3 is missing: install the package fuse3')
+
+/** What has to be on this machine before anything can be mounted. */
+export async function requireFuse(): Promise<void> {
+  await access('/dev/fuse', constants.R_OK | constants.W_OK).catch((error) => {
+    const remedy = error.code === 'ENOENT' ? 'is missing: try modprobe fuse' : 'cannot be opened'
+    throw new CliError(EXIT.UNAVAILABLE, `/dev/fuse ${remedy}`)
+  })
+  if ((await findProgram('fusermount3')) === undefined) throw noFusermount()
+}
+
+/** Where a program would be run from. */
+export async function findProgram(name: string): Promise<string | undefined> {
+  for (const dir of (process.env.PATH ?? '').split(':')) {
+    const path = join(dir, name)
+    const runs = await access(path, constants.X_OK).then(
+      () => true,
+      () => false,
+    )
+    if (dir !== '' && runs) return path
+  }
+  return undefined
+}
+
+/** Whether the administrator lets ordinary users open their mounts to others. */
+export async function allowsOther(conf = '/etc/fuse.conf'): Promise<boolean> {
+  if (process.getuid?.() === 0) return true
+  return /^\s*user_allow_other\b/m.test(await readFile(conf, 'utf8').catch(() => ''))
+}

@@ -1,0 +1,82 @@
+// `weiyun-mount local`: the local service alone, in the foreground, until a signal.
+import { resolve } from 'node:path'
+import { Option } from 'commander'
+import { declareCommand, numberOption } from './command.ts'
+import { dataDir } from './dirs.ts'
+import { CliError, EXIT } from './exit.ts'
+import { stopSignal } from './signals.ts'
+import { parseCount, parseSize } from './units.ts'
+
+export interface Fault {
+  readonly kind: string
+  readonly rate: number
+  readonly match?: string
+}
+
+/** `KIND:RATE[:MATCH]`. The kind `ret:CODE` has a colon of its own. */
+export function parseFault(text: string): Fault {
+  const [, kind, rate = '', match] = /^(ret:-?\d+|[a-z\d-]+):([\d.]+)(?::(.+))?$/.exec(text) ?? []
+  if (kind === undefined || !(Number(rate) >= 0 && Number(rate) <= 1)) {
+    throw new CliError(EXIT.USAGE, `--fault: '${text}' is not KIND:RATE[:MATCH], a rate 0 to 1`)
+  }
+  return { kind, rate: Number(rate), ...(match !== undefined && { match }) }
+}
+
+function declare() {
+  return declareCommand('weiyun-mount local', 'Run the local stand-in for the service.')
+    .addHelpText(
+      'after',
+      `
+Prints one line of JSON when it is ready: {url, session, sessions}. The last two are paths of session
+files: the default one, and one for each dialect.`,
+    )
+    .option('--data <DIR>', 'where it keeps its files (~/.local/share/weiyun-mount/local)')
+    .option('--port <N>', 'port on loopback (a free one)', numberOption('--port', parseCount))
+    .option('--rtt <MS>', 'delay of each reply (none)', numberOption('--rtt', parseCount))
+    .option(
+      '--bandwidth <SIZE>',
+      'bytes a second of one connection (no limit)',
+      numberOption('--bandwidth', parseSize),
+    )
+    .option(
+      '--fault <KIND:RATE[:MATCH]>',
+      'fail in this way, this often (0 to 1), for commands like MATCH (repeatable)',
+      (text: string, before: Fault[] = []) => [...before, parseFault(text)],
+    )
+    .addOption(new Option('--until-stdin-ends').hideHelp())
+    .allowExcessArguments(false)
+}
+
+interface LocalOptions {
+  data?: string
+  port?: number
+  rtt?: number
+  bandwidth?: number
+  fault?: Fault[]
+  untilStdinEnds?: boolean
+}
+
+export async function run(argv: readonly string[]): Promise<number> {
+  const options = declare().parse(argv, { from: 'user' }).opts<LocalOptions>()
+  const { data = `${dataDir(process.env)}/local`, port = 0 } = options
+  const stop = stopSignal()
+  const { startStandin } = await import('../standin/index.ts')
+  const standin = await startStandin({
+    dataDir: resolve(data),
+    port,
+    rttMs: options.rtt ?? 0,
+    bandwidth: options.bandwidth ?? 0,
+    faults: options.fault ?? [],
+  }).catch((error: unknown) => {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'EADDRINUSE') throw new CliError(EXIT.TEMPORARY, `port ${port} is taken`)
+    throw new CliError(EXIT.CANNOT_CREATE, `cannot start the local service: ${message}`)
+  })
+  // A mount that started us and was killed cannot tell us so in any other way.
+  if (options.untilStdinEnds) process.stdin.resume().on('end', () => stop.abort())
+  const { url, sessions } = standin
+  console.log(JSON.stringify({ url, session: sessions.classic, sessions }))
+  await stop.requested
+  await standin.close()
+  return EXIT.OK
+}

@@ -1,0 +1,106 @@
+// `weiyun-mount MOUNTPOINT`: checks what can be checked, then serves here or in the background.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { reportToParent, runInBackground } from './background.ts'
+import { addOptions, configFor, declareCommand } from './command.ts'
+import { stateDir } from './dirs.ts'
+import { CliError, EXIT } from './exit.ts'
+import { allowsOther, requireFuse } from './fuse-helper.ts'
+import { parseMountOptions } from './mount-options.ts'
+import { prepareMountpoint } from './mountpoint.ts'
+import { type Config, OPTION_GROUPS } from './options.ts'
+
+function declare(): Command {
+  const command = declareCommand('weiyun-mount', 'Make a Tencent Weiyun drive a folder.')
+    .usage('[options] MOUNTPOINT\n       weiyun-mount COMMAND …')
+    .argument('[mountpoint...]')
+    .version(version(), '-V, --version', 'show the version')
+    .option('-f, --foreground', 'stay in the foreground; say `mounted MOUNTPOINT` when usable')
+    .option(
+      '-o <LIST>',
+      'options as mount(8) passes them: any of these, e.g. ro,cache-size=1G (repeatable)',
+      (text: string, before: string[] = []) => [...before, text],
+    )
+  for (const [heading, keys] of Object.entries(OPTION_GROUPS)) {
+    command.optionsGroup(heading)
+    addOptions(command, keys)
+  }
+  return command.configureHelp({ visibleArguments: () => [] }).addHelpText(
+    'after',
+    `
+Commands (each has its own --help):
+  unmount MOUNTPOINT   unmount, uploading what is left
+  status [MOUNTPOINT]  session, quota, caches and pending uploads
+  sync [PATH]          wait until everything below PATH is on the service
+  doctor               find what stands in the way of a mount
+  avatar UIN…          fetch pictures of users
+  local                run the local stand-in for the service
+
+Every option can stand in ~/.config/weiyun-mount/config.toml (cache-size = "10G") and in the
+environment (WEIYUN_MOUNT_CACHE_SIZE=10G). Sizes: 512M, 10G. Times: 500ms, 30s, 2m.
+Exit codes: 0 done, 1 failed, 64 wrong usage, 66 no usable mount point, 69 service or FUSE missing,
+73 a directory cannot be made, 75 busy, 77 no valid session, 78 wrong configuration.`,
+  )
+}
+
+function version(): string {
+  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
+}
+
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declare().parse(localWithoutDir(argv), { from: 'user' })
+  const { foreground = false, o: lists } = command.opts<{ foreground?: boolean; o?: string[] }>()
+  const target = mountTarget(command, lists !== undefined)
+  const config = await configFor(command, { mountOptions: parseMountOptions(lists ?? []) })
+  if (config.local !== undefined && config.service !== undefined) {
+    throw new CliError(EXIT.USAGE, '--local and --service exclude each other')
+  }
+  const parent = reportToParent()
+  const logFile = config.logFile ?? join(stateDir(process.env), 'weiyun-mount.log')
+  try {
+    const mountpoint = await check(config, target, logFile)
+    if (!foreground && parent === undefined) return await runInBackground(logFile)
+    const { serve } = await import('./serve.ts')
+    const onReady = () => (parent ? parent.ready() : console.log(`mounted ${target}`))
+    await serve({ config: parent ? { ...config, logFile } : config, mountpoint, onReady })
+    return EXIT.OK
+  } catch (error) {
+    parent?.failed(error)
+    throw error
+  }
+}
+
+/** `--local MOUNTPOINT`, with nothing else, means the mount point and the usual directory. */
+function localWithoutDir(argv: readonly string[]): readonly string[] {
+  const at = argv.indexOf('--local')
+  const { args } = at < 0 ? { args: [''] } : declare().parse(argv, { from: 'user' })
+  return args.length > 0 ? argv : argv.toSpliced(at, 1, '--local=true')
+}
+
+/** fstab gives `SPEC MOUNTPOINT -o …`. The first of them is a mere label to us. */
+function mountTarget(command: Command, fromMount: boolean): string {
+  const [first, second] = command.args
+  const [wanted, extra] =
+    fromMount && second !== undefined ? [second, command.args[2]] : [first, second]
+  if (wanted === undefined) command.error('error: missing argument MOUNTPOINT')
+  if (extra !== undefined) command.error(`error: too many arguments: ${extra}`)
+  return wanted
+}
+
+async function check(config: Config, target: string, logFile: string): Promise<string> {
+  await requireFuse()
+  if (config.allowOther && !(await allowsOther())) {
+    throw new CliError(
+      EXIT.CONFIG,
+      '--allow-other needs the line user_allow_other in /etc/fuse.conf',
+    )
+  }
+  const keptApart = [
+    config.cacheDir,
+    config.stateDir,
+    logFile,
+    ...(config.local ? [config.local] : []),
+  ]
+  return prepareMountpoint(target, keptApart)
+}

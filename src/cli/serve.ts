@@ -1,0 +1,118 @@
+// The life of a mount process: puts the parts together, serves until somebody unmounts or a signal
+// comes, then uploads what is left and takes the parts down in the opposite order.
+import { join } from 'node:path'
+import { createLogger, type Logger } from '../base/log.ts'
+import { mountFuse } from '../fuse/mount.ts'
+import { Vfs } from '../vfs/vfs.ts'
+import { openDrive } from '../weiyun/index.ts'
+import { type Handler, type Progress, type Request, serveControl } from './control.ts'
+import { accountDirName, makePrivateDir } from './dirs.ts'
+import { type Left, showDrain } from './drain.ts'
+import { startLocalService } from './local-service.ts'
+import type { Config } from './options.ts'
+import { accountOf, readSession, SessionFile, sessionPath } from './session-file.ts'
+import { stopSignal } from './signals.ts'
+
+export interface ServeOptions {
+  readonly config: Config
+  /** Canonical, and checked by `prepareMountpoint`. */
+  readonly mountpoint: string
+  /** Called when programs can use the mount. */
+  readonly onReady: () => void
+}
+
+/** Serves one mount. Resolves after the last upload or when the time for it is over. */
+export async function serve({ config, mountpoint, onReady }: ServeOptions): Promise<void> {
+  const stop = stopSignal()
+  const log = createLogger({
+    level: config.logLevel,
+    ...(config.logFile !== undefined && { file: config.logFile }),
+  })
+  await using parts = new AsyncDisposableStack()
+  const vfs = await openVfs(config, log, parts)
+
+  const watchers = new Set<Progress>()
+  const ended = Promise.withResolvers<Left>()
+  const control = await serveControl(mountpoint, handlers(vfs, mountpoint, watchers, ended.promise))
+  parts.defer(() => control.close())
+  // Before the control socket closes, so that a waiting `sync` hears why it did not get its wish.
+  parts.defer(() => vfs.close())
+
+  const mount = await mountFuse({
+    vfs,
+    mountpoint,
+    allowOther: config.allowOther,
+    desktopRemote: config.desktopRemote,
+    readOnly: config.readOnly,
+    log,
+  })
+  onReady()
+  const signal = await Promise.race([stop.requested, mount.ended])
+  log.info({ signal: signal ?? 'unmounted' }, 'ending')
+  await mount.unmount()
+
+  const view = await showDrain()
+  const left = await vfs.drain({
+    timeoutMs: config.drainMs,
+    onProgress(now: Left) {
+      view.update(now)
+      for (const watcher of watchers) watcher(now)
+    },
+  })
+  view.finish(left)
+  ended.resolve(left)
+}
+
+/** What the other commands may ask of a running mount. */
+function handlers(
+  vfs: Vfs,
+  mountpoint: string,
+  watchers: Set<Progress>,
+  ended: Promise<Left>,
+): Record<Request['do'], Handler> {
+  return {
+    status: () => ({ mountpoint, ...vfs.status() }),
+    sync: ({ path }) => vfs.sync(path),
+    refresh: ({ path }) => vfs.refresh(path),
+    ended(_request, progress) {
+      watchers.add(progress)
+      return ended
+    },
+  }
+}
+
+/** Everything below the mount. What it opens, `parts` closes. */
+async function openVfs(config: Config, log: Logger, parts: AsyncDisposableStack): Promise<Vfs> {
+  const local = config.local === undefined ? undefined : await startLocalService(config.local)
+  if (local !== undefined) parts.defer(() => local.stop())
+  const service = local?.url ?? config.service
+
+  const path = config.session ?? local?.sessions[config.dialect ?? 'classic'] ?? sessionPath(config)
+  const session = await readSession(path, config.dialect)
+  const file = new SessionFile(path, session, log)
+  const drive = await openDrive({
+    session,
+    ...(service !== undefined && { service }),
+    log,
+    timeoutMs: Math.ceil((config.timeoutMs * 2) / 3),
+    // Politeness is owed to Weiyun; whoever names a service of his own decides for himself.
+    requestsPerSecond: config.requestRate ?? (service === undefined ? 50 : 0),
+    bwlimitUp: config.bwlimitUp,
+    bwlimitDown: config.bwlimitDown,
+    onSession: (renewed) => void file.save(renewed),
+  })
+  parts.defer(() => drive.close())
+
+  const account = accountDirName(accountOf(session), {
+    ...(config.local !== undefined
+      ? { local: config.local }
+      : service !== undefined && { service }),
+  })
+  const [stateDir, cacheDir] = [join(config.stateDir, account), join(config.cacheDir, account)]
+  await makePrivateDir(stateDir)
+  await makePrivateDir(cacheDir)
+  const vfs = await Vfs.open({ drive, stateDir, cacheDir, log, options: config })
+  const watcher = file.watch((renewed) => vfs.useSession(renewed))
+  parts.defer(() => watcher.close())
+  return vfs
+}

@@ -1,0 +1,35 @@
+// `weiyun-mount unmount MOUNTPOINT`: takes the mount away and waits until its process has uploaded
+// what it still had.
+import { declareCommand, say } from './command.ts'
+import { askMount, NotRunning } from './control.ts'
+import { type Left, showDrain } from './drain.ts'
+import { CliError, EXIT } from './exit.ts'
+import { fusermount } from './fuse-helper.ts'
+import { findMount } from './mount-table.ts'
+
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand('weiyun-mount unmount', 'Unmount, uploading what is left.')
+    .argument('<MOUNTPOINT>')
+    .option('-z, --lazy', 'also when it is in use or its process is gone')
+    .parse(argv, { from: 'user' })
+  const [target = ''] = command.args
+  const { lazy = false } = command.opts<{ lazy?: boolean }>()
+
+  const found = await findMount(target)
+  if (found === undefined || found.below !== '') {
+    throw new CliError(EXIT.NO_INPUT, `${target}: not a mount point of weiyun-mount`)
+  }
+  const { mountpoint } = found
+  const view = await showDrain()
+  // Asked before, heard after: once unmounted, the process answers nobody new.
+  const ended = askMount(mountpoint, { do: 'ended' }, (left) => view.update(left as Left)).then(
+    (left) => left as Left,
+    (error) => (error instanceof NotRunning ? undefined : Promise.reject(error)),
+  )
+  ended.catch(() => {})
+  await fusermount(mountpoint, { lazy })
+  const left = await ended
+  if (left === undefined) say(`${mountpoint}: unmounted; its process was gone already`)
+  else view.finish(left)
+  return EXIT.OK
+}

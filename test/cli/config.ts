@@ -1,0 +1,145 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { type ConfigSources, configFile, envName, loadConfig } from '../../src/cli/config.ts'
+import { CliError, EXIT } from '../../src/cli/exit.ts'
+import { OPTION_GROUPS, OPTIONS, type OptionKey } from '../../src/cli/options.ts'
+import { homeEnv, tempDir } from '../fixtures/cli.ts'
+
+async function homeWith(t: Test, toml?: string): Promise<NodeJS.ProcessEnv> {
+  const env = homeEnv(await tempDir(t))
+  await mkdir(join(env.HOME ?? '', '.config/weiyun-mount'), { recursive: true })
+  if (toml !== undefined) await writeFile(configFile(env), toml)
+  return env
+}
+
+async function failure(sources: ConfigSources): Promise<CliError> {
+  const error = await loadConfig(sources).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  if (!(error instanceof CliError)) throw new Error(`expected a CliError, got ${error}`)
+  return error
+}
+
+t.test('defaults', async (t) => {
+  const env = await homeWith(t)
+  const config = await loadConfig({ env })
+  t.match(config, {
+    cacheDir: join(env.HOME ?? '', '.cache/weiyun-mount'),
+    stateDir: join(env.HOME ?? '', '.local/state/weiyun-mount'),
+    cacheSizeBytes: 10 * 1024 ** 3,
+    dirTtlMs: 60_000,
+    writeBackMs: 1000,
+    fsync: 'local',
+    drainMs: 30_000,
+    timeoutMs: 15_000,
+    readOnly: false,
+    root: '/',
+    uid: process.getuid?.(),
+    umask: 0o022,
+    localOnly: ['.fuse_hidden*'],
+  })
+  t.equal(config.local, undefined)
+  t.equal(config.session, undefined)
+  t.ok(Object.isFrozen(config))
+})
+
+t.test('each source goes before the one above it', async (t) => {
+  const env = await homeWith(t, 'cache-size = "1G"')
+  t.equal((await loadConfig({ env })).cacheSizeBytes, 1024 ** 3, 'file')
+  const withEnv = { ...env, WEIYUN_MOUNT_CACHE_SIZE: '2G' }
+  t.equal((await loadConfig({ env: withEnv })).cacheSizeBytes, 2 * 1024 ** 3, 'environment')
+  const mountOptions = { cacheSizeBytes: '3G' }
+  const withList = await loadConfig({ env: withEnv, mountOptions })
+  t.equal(withList.cacheSizeBytes, 3 * 1024 ** 3, '-o')
+  const flags = { cacheSizeBytes: '4G' }
+  const withFlag = await loadConfig({ env: withEnv, mountOptions, flags })
+  t.equal(withFlag.cacheSizeBytes, 4 * 1024 ** 3, 'flag')
+})
+
+t.test('every kind of value can stand in the file', async (t) => {
+  const env = await homeWith(
+    t,
+    `
+    read-only = true
+    allow-other = false
+    uid = 1000
+    dir-ttl = 5
+    bwlimit-up = "1M"
+    local-only = ["*.tmp", "~*"]
+    cache-dir = "/var/cache/wm"
+    root = "/some//folder/"
+    service = "http://127.0.0.1:8080/"
+    dialect = "webapp"
+    `,
+  )
+  const config = await loadConfig({ env })
+  t.match(config, {
+    readOnly: true,
+    allowOther: false,
+    uid: 1000,
+    dirTtlMs: 5000,
+    bwlimitUp: 1024 ** 2,
+    cacheDir: '/var/cache/wm',
+    root: '/some/folder',
+    service: 'http://127.0.0.1:8080',
+    dialect: 'webapp',
+  })
+  t.same(config.localOnly.slice(-2), ['*.tmp', '~*'])
+  t.ok(config.localOnly.includes('Thumbs.db'), 'they are added')
+})
+
+t.test('lists add up, and an empty value forgets what came before', async (t) => {
+  const env = { ...(await homeWith(t)), WEIYUN_MOUNT_LOCAL_ONLY: 'a:b' }
+  t.same((await loadConfig({ env })).localOnly.slice(-2), ['a', 'b'])
+  const { localOnly } = await loadConfig({ env, flags: { localOnly: ['', 'c'] } })
+  t.same(localOnly, ['c'])
+})
+
+t.test('a bare --local means the usual place', async (t) => {
+  const env = await homeWith(t)
+  t.match((await loadConfig({ env, flags: { local: 'true' } })).local, /weiyun-mount\/local$/)
+  t.equal((await loadConfig({ env, flags: { local: '/data' } })).local, '/data')
+  t.equal((await loadConfig({ env, flags: { local: 'false' } })).local, undefined)
+})
+
+t.test('what is wrong is named where the user wrote it', async (t) => {
+  const env = await homeWith(t)
+  const byFlag = await failure({ env, flags: { cacheSizeBytes: 'lots' } })
+  t.equal(byFlag.exitCode, EXIT.USAGE)
+  t.equal(byFlag.message, "--cache-size: 'lots' is not a size like 512M or 10G")
+  const byEnv = await failure({ env: { ...env, WEIYUN_MOUNT_FSYNC: 'maybe' } })
+  t.equal(byEnv.exitCode, EXIT.CONFIG)
+  t.match(byEnv.message, /^WEIYUN_MOUNT_FSYNC: 'maybe' is none of local, remote/)
+  for (const service of ['ftp://x', 'nonsense', 'http://user:pw@host', 'http://h/?skey=1']) {
+    const error = await failure({ env, flags: { service } })
+    t.equal(error.exitCode, EXIT.USAGE, service)
+  }
+  t.match((await failure({ env, flags: { root: '/a/../b' } })).message, /--root/)
+  t.match((await failure({ env, flags: { cacheDir: '' } })).message, /--cache-dir: an empty path/)
+})
+
+t.test('a wrong file is refused as a whole', async (t) => {
+  const wrong: [string, RegExp][] = [
+    ['cache-sise = "1G"', /unknown option 'cache-sise'/],
+    ['cacheSize = "1G"', /unknown option 'cacheSize'/],
+    ['cache-size = "x"', /config\.toml: cache-size: 'x' is not a size/],
+    ['cache-size = {}', /config\.toml: cache-size: neither/],
+    ['local-only = [1]', /config\.toml: local-only: neither/],
+    ['cache-size =', /config\.toml: /],
+  ]
+  for (const [toml, message] of wrong) {
+    const error = await failure({ env: await homeWith(t, toml) })
+    t.equal(error.exitCode, EXIT.CONFIG, toml)
+    t.match(error.message, message)
+  }
+})
+
+t.test('the table has no two options of one name, and help shows each once', async (t) => {
+  const keys = Object.keys(OPTIONS) as OptionKey[]
+  const flags = keys.map((key) => OPTIONS[key].flag)
+  t.equal(new Set(flags).size, flags.length)
+  t.same(Object.values(OPTION_GROUPS).flat().sort(), keys.sort())
+  t.equal(envName('cache-size'), 'WEIYUN_MOUNT_CACHE_SIZE')
+})

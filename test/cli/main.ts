@@ -1,0 +1,69 @@
+import { readFile } from 'node:fs/promises'
+import t from 'tap'
+import { OPTIONS } from '../../src/cli/options.ts'
+import { homeEnv, runCli, tempDir } from '../fixtures/cli.ts'
+
+t.test('help is complete', async (t) => {
+  const env = homeEnv(await tempDir(t))
+  const { code, stdout, stderr } = await runCli(['--help'], env)
+  t.equal(code, 0)
+  t.equal(stderr, '')
+  for (const { flag } of Object.values(OPTIONS)) t.match(stdout, `--${flag} `, flag)
+  const commands = ['unmount', 'status', 'sync', 'doctor', 'avatar', 'local']
+  for (const command of commands) {
+    t.match(stdout, new RegExp(`^  ${command}\\b`, 'm'), command)
+    const help = await runCli([command, '--help'], env)
+    t.equal(help.code, 0, command)
+    t.match(help.stdout, `Usage: weiyun-mount ${command}`)
+  }
+})
+
+t.test('the version is the package’s', async (t) => {
+  const { version } = JSON.parse(
+    await readFile(new URL('../../package.json', import.meta.url), 'utf8'),
+  )
+  const { code, stdout } = await runCli(['--version'], homeEnv(await tempDir(t)))
+  t.same([code, stdout], [0, `${version}\n`])
+})
+
+t.test('wrong usage is 64, one line of reason and a hint', async (t) => {
+  const env = homeEnv(await tempDir(t))
+  const wrong: [string[], RegExp][] = [
+    [[], /missing argument MOUNTPOINT/],
+    [['--frobnicate', '/mnt'], /unknown option '--frobnicate'/],
+    [
+      ['/mnt', '--cache-siz', '1G'],
+      /unknown option '--cache-siz'\n\(Did you mean --cache-size\?\)/,
+    ],
+    [['/mnt', '--cache-size'], /argument missing/],
+    [['/mnt', '--cache-size', 'lots'], /--cache-size: 'lots' is not a size/],
+    [['/mnt', '/mnt2'], /too many arguments: \/mnt2/],
+    [['weiyun', '/mnt', '/mnt2', '-o', 'ro'], /too many arguments: \/mnt2/],
+    [['/mnt', '-o', 'frobnicate'], /-o: unknown option 'frobnicate'/],
+    [['/mnt', '--local', '--service', 'http://127.0.0.1:1'], /exclude each other/],
+    [['status', '--frobnicate'], /unknown option '--frobnicate'/],
+    [['status', 'a', 'b'], /too many arguments/],
+    [['unmount'], /missing required argument 'MOUNTPOINT'/],
+    [['avatar'], /missing required argument 'UIN'/],
+    [['avatar', 'me'], /'me' is not a user's number/],
+    [['doctor', 'x'], /too many arguments/],
+  ]
+  for (const [args, message] of wrong) {
+    const { code, stdout, stderr } = await runCli(args, env)
+    t.equal(code, 64, args.join(' '))
+    t.match(stderr, message)
+    t.match(stderr, /^weiyun-mount: /)
+    t.equal(stdout, '')
+  }
+})
+
+t.test('a reader that goes away is no crash', async (t) => {
+  const env = homeEnv(await tempDir(t))
+  const { startCli } = await import('../fixtures/cli.ts')
+  const child = startCli(['--help'], env)
+  child.stdout?.destroy()
+  const [code] = await new Promise<[number]>((done) =>
+    child.once('exit', (code) => done([code ?? -1])),
+  )
+  t.equal(code, 0)
+})
