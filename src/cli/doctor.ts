@@ -1,12 +1,13 @@
 // `weiyun-mount doctor`: looks for what keeps a mount from working, and says what helps.
 import { access, constants, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { openDrive } from '../weiyun/index.ts'
 import { addOptions, configFor, declareCommand } from './command.ts'
 import { EXIT } from './exit.ts'
 import { explain } from './explain.ts'
 import { allowsOther, requireFuse } from './fuse-helper.ts'
 import type { Config } from './options.ts'
-import { readSession, sessionPath } from './session-file.ts'
+import { accountOf, readSession, sessionPath } from './session-file.ts'
 import { formatSize } from './units.ts'
 
 export interface Finding {
@@ -49,6 +50,21 @@ const CHECKS: Record<string, (config: Config) => Promise<Verdict>> = {
     const path = sessionPath(config)
     const session = await readSession(path, config.dialect)
     return ok(`${path} (${session.dialect})`)
+  },
+
+  async service(config) {
+    const session = await readSession(sessionPath(config), config.dialect).catch(() => undefined)
+    if (session === undefined) return warn('not asked', 'it needs a session')
+    const { service, timeoutMs } = config
+    const where = service === undefined ? {} : { service }
+    const drive = openDrive({ session, ...where, timeoutMs })
+    try {
+      const { nickname, quota } = await drive.account()
+      const space = `${formatSize(quota.used)} of ${formatSize(quota.total)} used`
+      return ok(`${accountOf(session)} ${nickname}, ${space}`)
+    } finally {
+      await drive.close()
+    }
   },
 
   async cache(config) {
