@@ -1,5 +1,6 @@
 // One call of the drive, from its caller's point of view: how urgent it is, when it is given up, and how
 // often it is worth repeating. Passed down through every layer that waits.
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CallOptions, Priority } from './drive.ts'
 import { isWeiyunError, WeiyunError } from './errors.ts'
@@ -25,6 +26,7 @@ export class Call {
   #progressMs = performance.now()
 
   constructor({ priority = 'user', signal }: CallOptions, settings: CallSettings) {
+    setMaxListeners(0, this.signal) // one call may send hundreds of batches
     this.priority = priority
     this.settings = settings
     this.#callerSignal = signal
@@ -136,18 +138,21 @@ export async function retry<T>(
   attempt: () => Promise<T>,
   { onRetry, recover }: RetryOptions<T> = {},
 ): Promise<T> {
-  let lookFirst = false
+  let isDoubtful = false
   for (let failures = 1; ; failures++) {
     try {
-      const found = lookFirst ? await recover?.() : undefined
-      if (found !== undefined) return found
-      lookFirst = false
-      return await attempt()
+      const found = isDoubtful ? await recover?.() : undefined
+      return found ?? (await attempt())
     } catch (error) {
       const delayMs = call.retryDelayMs(error, failures)
-      if (delayMs === undefined) throw error
+      if (delayMs === undefined) {
+        // A plain refusal after a lost reply, "exists" above all, may mean what we did ourselves.
+        const found = isDoubtful && !isAmbiguous(error) ? await recover?.() : undefined
+        if (found === undefined) throw error
+        return found
+      }
       onRetry?.(error, delayMs)
-      lookFirst ||= isAmbiguous(error)
+      isDoubtful ||= isAmbiguous(error)
       await call.sleep(delayMs)
     }
   }

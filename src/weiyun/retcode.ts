@@ -50,8 +50,12 @@ const ROWS: ReadonlyArray<readonly [ErrorCode, readonly number[]]> = [
 
 const CODES = new Map(ROWS.flatMap(([code, rets]) => rets.map((ret) => [ret, code] as const)))
 
+/** "Over the limit": of a batch, or for anything else of the account's number of files (errors 10). */
+const RET_OVER_LIMIT = 1086
+
 /** What a non-zero result number means. Unknown numbers are SERVER: worth asking again, a few times. */
-export function errorCodeOf(ret: number): ErrorCode {
+export function errorCodeOf(ret: number, { isBatch }: { isBatch: boolean }): ErrorCode {
+  if (ret === RET_OVER_LIMIT && !isBatch) return 'QUOTA'
   return CODES.get(ret) ?? 'SERVER'
 }
 

@@ -23,6 +23,11 @@ export class Throttle {
     this.#available = burst
   }
 
+  /** A limit on bytes a second; 0 is none. */
+  static bytes(perSecond: number): Throttle {
+    return new Throttle({ perSecond, burst: perSecond })
+  }
+
   /**
    * Takes `amount` at once, into debt if need be, and waits until the debt is paid: whoever comes next
    * waits longer, so that the order stays fair and an amount larger than the burst is no special case.

@@ -24,6 +24,8 @@ export interface Command {
   readonly cmd: string
   readonly method: 'GET' | 'POST'
   readonly path: string
+  /** Its results are those of its items. */
+  readonly isBatch?: boolean
 }
 
 export interface Answer {
@@ -69,7 +71,7 @@ export class ClassicClient {
 
   /** Sends one command. Results other than 0 are errors, but for those that the caller `accepts`. */
   async command(
-    { cmd, method, path }: Command,
+    { cmd, method, path, isBatch = false }: Command,
     reqBody: object,
     call: Call,
     accepts: ReadonlySet<number> = new Set(),
@@ -99,7 +101,7 @@ export class ClassicClient {
     const fields = decodeJsonp(reply.bytes.toString('utf8'), callback)
     const ret = integer(needFields(fields, 'rsp_header'), 'ret')
     if (ret === undefined) throw new WeiyunError('BAD_REPLY', `${cmd}: the reply has no result`)
-    if (ret !== 0 && !accepts.has(ret)) throw refusal(cmd, ret)
+    if (ret !== 0 && !accepts.has(ret)) throw refusal(cmd, ret, { isBatch })
     return { ret, body: isFields(fields.rsp_body) ? fields.rsp_body : {} }
   }
 
@@ -124,7 +126,7 @@ export class ClassicClient {
     const reply = await this.#fetch(sent, call, String(cmd))
     const fields = decodeJsonp(reply.bytes.toString('utf8'), callback)
     const ret = newcgiResult(fields)
-    if (ret !== 0) throw refusal(String(cmd), ret)
+    if (ret !== 0) throw refusal(String(cmd), ret, { isBatch: false })
     const messages = needFields(needFields(fields, 'rsp_body'), 'RspMsg_body')
     return needFields(messages, `weiyun.${message}MsgRsp_body`)
   }
@@ -217,8 +219,8 @@ function newcgiResult(fields: Fields): number {
 }
 
 /** The error for a result of a command or of one item of a batch. */
-export function refusal(what: string, ret: number): WeiyunError {
-  return new WeiyunError(errorCodeOf(ret), `${what}: the service answered ${ret}`, { ret })
+export function refusal(what: string, ret: number, kind: { isBatch: boolean }): WeiyunError {
+  return new WeiyunError(errorCodeOf(ret, kind), `${what}: the service answered ${ret}`, { ret })
 }
 
 /** What an HTTP status means where a command was sent (errors 9). */

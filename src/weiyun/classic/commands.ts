@@ -73,19 +73,17 @@ export class ClassicCommands {
     return this.#lanes.ask('commands', call, answer, recover)
   }
 
-  /** Removes one batch; a lost reply is no matter, for what is gone already counts as removed. */
-  async remove(
-    kind: 'file' | 'dir',
-    items: readonly RemoveItem[],
-    call: Call,
-  ): Promise<ItemError[]> {
-    const [cmd, list] =
-      kind === 'file' ? ['batch_file_delete', 'del_files'] : ['batch_folder_delete', 'del_folders']
-    const request = { [list as string]: items.map((item) => this.removal(item)) }
+  /** Removes a batch of one kind; a lost reply is no matter, what is gone already counts as removed. */
+  async remove(items: readonly RemoveItem[], call: Call): Promise<ItemError[]> {
+    const isFiles = items[0]?.entry.kind === 'file'
+    const cmd = isFiles ? 'batch_file_delete' : 'batch_folder_delete'
+    const request = {
+      [isFiles ? 'del_files' : 'del_folders']: items.map((item) => this.removal(item)),
+    }
     return this.#lanes.ask('commands', call, async () => {
-      const { body } = await this.#post(cmd as string, request, call)
+      const { body } = await this.#post(cmd, request, call)
       return decode.decodeResults(body, items.length).map((ret) => {
-        const error = ret === 0 ? undefined : refusal(cmd as string, ret)
+        const error = ret === 0 ? undefined : refusal(cmd, ret, { isBatch: true })
         return isWeiyunError(error, 'NOT_FOUND') ? undefined : error
       })
     })
@@ -154,13 +152,19 @@ export class ClassicCommands {
     const work = async () => {
       const { body } = await this.#post(cmd as string, request as object, call, RETS_ALREADY_THERE)
       const [ret = 0] = decode.decodeResults(body, 1)
-      if (ret !== 0 && !RETS_ALREADY_THERE.has(ret)) throw refusal(cmd as string, ret)
+      if (ret !== 0 && !RETS_ALREADY_THERE.has(ret))
+        throw refusal(cmd as string, ret, { isBatch: true })
       return true as const
     }
     await this.#lanes.ask('commands', call, work, recover)
   }
 
   #post(cmd: string, request: object, call: Call, accepts?: ReadonlySet<number>) {
-    return this.#client.command({ cmd, method: 'POST', path: JSONP }, request, call, accepts)
+    return this.#client.command(
+      { cmd, method: 'POST', path: JSONP, isBatch: cmd.startsWith('batch_') },
+      request,
+      call,
+      accepts,
+    )
   }
 }

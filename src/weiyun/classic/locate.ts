@@ -16,7 +16,7 @@ export async function resolveData(
   client: ClassicClient,
   dir: DirRef,
   file: FileRef,
-  checksum: () => Promise<string>,
+  checksum: string,
   call: Call,
 ): Promise<DataAddress> {
   const { uuin, skey, token } = client.identity
@@ -28,7 +28,7 @@ export async function resolveData(
     skey,
     appid: String(APPID),
     token,
-    checksum: await checksum(),
+    checksum,
     err_callback: `http://www.weiyun.com${ERROR_PATH}`,
     ver: String(MAIN_VERSION),
   }
@@ -45,7 +45,7 @@ function dataLocation({ status, headers, bytes }: TextReply): string {
   if (isRedirect && !location.includes(ERROR_PATH) && !location.includes('ptlogin2.'))
     return location
   const ret = integer({ ret: headers['x-errno'] }, 'ret') ?? resultIn(bytes)
-  if (ret !== undefined && ret !== 0) throw refusal('wy_down', ret)
+  if (ret !== undefined && ret !== 0) throw refusal('wy_down', ret, { isBatch: false })
   if (isRedirect && location.includes('ptlogin2.')) {
     throw new WeiyunError('SESSION_EXPIRED', 'wy_down: sent to the login page')
   }

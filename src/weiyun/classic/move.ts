@@ -4,8 +4,9 @@ import type { Call } from '../call.ts'
 import type { DirRef, Entry, RemoveItem } from '../drive.ts'
 import { isWeiyunError } from '../errors.ts'
 import type { ClassicCommands } from './commands.ts'
+import { isSameEntry } from './decode.ts'
 
-type List = (dir: DirRef, call: Call) => Promise<readonly Entry[]>
+type List = (dir: DirRef) => Promise<readonly Entry[]>
 
 export async function moveEntry(
   commands: ClassicCommands,
@@ -15,7 +16,8 @@ export async function moveEntry(
   newName: string,
   call: Call,
 ): Promise<void> {
-  const find = async (dir: DirRef) => (await list(dir, call)).find((entry) => isSame(entry, item))
+  const find = async (dir: DirRef) =>
+    (await list(dir)).find((entry) => isSameEntry(entry, item.entry))
 
   const rename = async (from: RemoveItem, name: string) => {
     const isDone = async () => ((await find(from.dir))?.name === name ? true : undefined)
@@ -44,19 +46,13 @@ export async function moveEntry(
     await relocate(item)
   } catch (error) {
     const taken = isWeiyunError(error, 'EXISTS') && entry.name !== newName
-    if (!taken || (await list(to, call)).some(({ name }) => name === newName)) throw error
+    if (!taken || (await list(to)).some(({ name }) => name === newName)) throw error
     // The old name is taken there, the new one is free: go by way of a name that nobody has.
     const interim = { dir, entry: { ...entry, name: interimName(item, newName) } }
     await rename(item, interim.entry.name)
     await relocate(interim)
   }
   if (entry.name !== newName) await rename({ dir: to, entry }, newName)
-}
-
-function isSame(entry: Entry, { entry: wanted }: RemoveItem): boolean {
-  return wanted.kind === 'file'
-    ? entry.kind === 'file' && entry.id === wanted.id
-    : entry.kind === 'dir' && entry.key === wanted.key
 }
 
 function interimName({ entry }: RemoveItem, newName: string): string {

@@ -5,9 +5,9 @@ import type { Call } from '../call.ts'
 import type {
   ContentHashes,
   DirRef,
-  Entry,
   FileEntry,
   FileRef,
+  ItemError,
   UploadOptions,
   UploadSource,
 } from '../drive.ts'
@@ -21,14 +21,9 @@ import type { ClassicClient } from './client.ts'
 import { decodeTime, hasContent } from './decode.ts'
 import { announceForm, decodeFormTicket, type FormTicket, sendForm } from './form.ts'
 import type { WireNames } from './names.ts'
+import type { Surroundings } from './settle.ts'
 
 export type UploadMethod = 'chunks' | 'form'
-
-/** What an upload needs of the drive around it. */
-export interface Surroundings {
-  list(dir: DirRef, call: Call): Promise<readonly Entry[]>
-  removeFile(dir: DirRef, file: FileRef, call: Call): Promise<Error | undefined>
-}
 
 export interface UploadsOptions {
   readonly client: ClassicClient
@@ -37,7 +32,7 @@ export interface UploadsOptions {
   readonly bandwidth: Throttle
   readonly log: Logger
   readonly method: UploadMethod
-  readonly drive: Surroundings
+  readonly drive: Pick<Surroundings, 'list' | 'remove'>
 }
 
 type Content = ContentHashes & { readonly size: number }
@@ -47,7 +42,7 @@ interface Target {
   readonly dir: DirRef
   readonly name: string
   readonly content: Content
-  readonly replaces: FileRef | undefined
+  readonly replaces?: FileRef
   readonly call: Call
 }
 
@@ -178,14 +173,22 @@ export class ClassicUploads {
           ? await this.#sender.announce(dir, filename, content, call)
           : await announceForm(client, dir, filename, content.size, content, call),
     })
-    return lanes.retry(call, announce, async () => {
+    const look = async () => {
       for (const made of await this.#sameContent(target)) {
         if (made.complete && made.name === name) return { body: {}, entry: made }
         const isOurs = made.name === name || isRenamed(name, made.name)
-        if (!made.complete && isOurs) await this.#options.drive.removeFile(dir, made, call)
+        if (!made.complete && isOurs) await this.#remove(target, made)
       }
       return undefined
-    })
+    }
+    try {
+      return await lanes.retry(call, announce, look)
+    } catch (error) {
+      // "Already complete" is no failure where it is this content that is complete.
+      const found = isWeiyunError(error, 'EXISTS') ? await look() : undefined
+      if (found === undefined) throw error
+      return found
+    }
   }
 
   /** What lies in the directory with the target's content, complete or not; not the file to be replaced. */
@@ -205,12 +208,15 @@ export class ClassicUploads {
     return named ?? newestFirst.find((file) => isRenamed(target.name, file.name))
   }
 
-  async #discard({ dir, name, content, call }: Target, { id, ...rest }: Announced): Promise<void> {
+  async #discard(target: Target, { id, version, name = target.name }: Announced): Promise<void> {
     if (id === undefined) return
-    const file: FileRef = { id, version: rest.version, name: rest.name ?? name, size: content.size }
-    const error = await this.#options.drive.removeFile(dir, file, call)
-    if (error !== undefined)
-      this.#options.log.warn({ failed: error.message }, 'a broken entry stays behind')
+    const [error] = await this.#remove(target, { id, version, name, size: target.content.size })
+    if (error === undefined) return
+    this.#options.log.warn({ failed: error.message }, 'a broken entry stays behind')
+  }
+
+  async #remove({ dir, call }: Target, file: FileRef): Promise<ItemError[]> {
+    return this.#options.drive.remove([{ dir, entry: { ...file, kind: 'file' } }], call)
   }
 
   /** The finished file from what its announcement said, or from the listing where that said too little. */
