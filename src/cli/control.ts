@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { makePrivateDir, runtimeDir } from './dirs.ts'
 import { CliError, EXIT } from './exit.ts'
+import { explain } from './explain.ts'
 
 export interface Request {
   readonly do: 'status' | 'sync' | 'refresh' | 'ended'
@@ -95,8 +96,7 @@ async function serveConnection(
       if (handler === undefined) throw new CliError(EXIT.USAGE, `unknown request '${request.do}'`)
       send({ result: (await handler(request, (progress) => send({ progress }))) ?? null })
     } catch (error) {
-      const exitCode = error instanceof CliError ? error.exitCode : EXIT.FAILURE
-      send({ error: { message: (error as Error).message, exitCode } })
+      send({ error: explain(error) })
     }
   }
 }

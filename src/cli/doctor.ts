@@ -78,9 +78,9 @@ const CHECKS: Record<string, (config: Config) => Promise<Verdict>> = {
   async space(config) {
     const { bavail, bsize } = await statfs(await nearest(config.cacheDir))
     const free = bavail * bsize
-    const message = `${formatSize(free)} free for a cache of ${formatSize(config.cacheSizeBytes)}`
+    const message = `${formatSize(free)} free for a cache of ${formatSize(config.cacheSize)}`
     if (free < FREE_BYTES_MIN) return warn(message, 'make room, or move the cache (--cache-dir)')
-    if (free < config.cacheSizeBytes) return warn(message, 'set a smaller --cache-size')
+    if (free < config.cacheSize) return warn(message, 'set a smaller --cache-size')
     return ok(message)
   },
 }
@@ -121,7 +121,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .option('--json', 'one JSON object: {ok, findings: [{check, level, message, remedy}]}')
     .addHelpText('after', '\nExit code 1 when something has failed; warnings alone are 0.')
   addOptions(command, ['session', 'dialect', 'service', 'allowOther', 'cacheDir', 'stateDir'])
-  addOptions(command, ['cacheSizeBytes', 'timeoutMs'])
+  addOptions(command, ['cacheSize', 'timeoutMs'])
   command.parse(argv, { from: 'user' })
   const config = await configFor(command)
   const findings = await examine(config)

@@ -1,12 +1,7 @@
 // The end of a mount as the user sees it: a bar on a terminal, else a line at the start and the end.
+import type { Left } from '../vfs/vfs.ts'
 import { say } from './command.ts'
 import { formatSize } from './units.ts'
-
-/** What has not reached the service yet. */
-export interface Left {
-  readonly files: number
-  readonly bytes: number
-}
 
 export interface DrainView {
   update(left: Left): void

@@ -154,7 +154,7 @@ export const OPTIONS = {
     initial: dirs.stateDir,
     shown: '~/.local/state/weiyun-mount',
   }),
-  cacheSizeBytes: option<number>({
+  cacheSize: option<number>({
     flag: 'cache-size',
     arg: 'SIZE',
     help: 'hard bound of the cache directory',
@@ -253,7 +253,7 @@ export const OPTION_GROUPS: Record<string, readonly OptionKey[]> = {
   'Caches and uploads:': [
     'cacheDir',
     'stateDir',
-    'cacheSizeBytes',
+    'cacheSize',
     'dirTtlMs',
     'writeBackMs',
     'fsync',

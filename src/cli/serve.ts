@@ -3,15 +3,16 @@
 import { join } from 'node:path'
 import { createLogger, type Logger } from '../base/log.ts'
 import { mountFuse } from '../fuse/mount.ts'
-import { Vfs } from '../vfs/vfs.ts'
+import { type Left, Vfs } from '../vfs/vfs.ts'
 import { openDrive } from '../weiyun/index.ts'
 import { type Handler, type Progress, type Request, serveControl } from './control.ts'
 import { accountDirName, makePrivateDir } from './dirs.ts'
-import { type Left, showDrain } from './drain.ts'
+import { showDrain } from './drain.ts'
 import { startLocalService } from './local-service.ts'
 import type { Config } from './options.ts'
 import { accountOf, readSession, SessionFile, sessionPath } from './session-file.ts'
 import { stopSignal } from './signals.ts'
+import type { Status } from './status.ts'
 
 export interface ServeOptions {
   readonly config: Config
@@ -71,7 +72,7 @@ function handlers(
   ended: Promise<Left>,
 ): Record<Request['do'], Handler> {
   return {
-    status: () => ({ mountpoint, ...vfs.status() }),
+    status: (): Status => ({ mountpoint, ...vfs.status() }),
     sync: ({ path }) => vfs.sync(path),
     refresh: ({ path }) => vfs.refresh(path),
     ended(_request, progress) {

@@ -1,6 +1,7 @@
 // `weiyun-mount status`: what running mounts are doing, for people or, with --json, for programs.
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { PendingEntry, VfsStatus } from '../vfs/vfs.ts'
 import { declareCommand } from './command.ts'
 import { askControl, findSockets, NotRunning } from './control.ts'
 import { CliError, EXIT } from './exit.ts'
@@ -9,24 +10,9 @@ import { formatDuration, formatSize } from './units.ts'
 
 const WATCH_MS = 1000
 
-/** What a mount answers. Sizes are bytes; `age` is in seconds. */
-export interface Status {
-  readonly pid: number
+/** What a mount answers: sizes in bytes, `age` of pending entries in seconds. */
+export interface Status extends VfsStatus {
   readonly mountpoint: string
-  readonly state: string
-  readonly pending: readonly Pending[]
-  readonly quota?: { readonly total: number; readonly used: number }
-  readonly cache: { readonly bytes: number; readonly capacity: number }
-  readonly session: string
-}
-
-interface Pending {
-  readonly path: string
-  readonly size: number
-  readonly sent: number
-  readonly state: string
-  readonly error?: string
-  readonly age: number
 }
 
 export async function run(argv: readonly string[]): Promise<number> {
@@ -84,7 +70,7 @@ function inWords(status: Status): string {
   return [...lines, ...pending.map(pendingInWords)].join('\n')
 }
 
-function pendingInWords({ path, size, sent, state, error, age }: Pending): string {
+function pendingInWords({ path, size, sent, state, error, age }: PendingEntry): string {
   const done = size === 0 ? '' : `${Math.floor((100 * sent) / size)}% of ${formatSize(size)}, `
   const why = error === undefined ? '' : `: ${error}`
   return `    ${path}  ${state}, ${done}${formatDuration(age * 1000)} old${why}`

@@ -1,8 +1,9 @@
 // `weiyun-mount unmount MOUNTPOINT`: takes the mount away and waits until its process has uploaded
 // what it still had.
+import type { Left } from '../vfs/vfs.ts'
 import { declareCommand, say } from './command.ts'
 import { askMount, NotRunning } from './control.ts'
-import { type Left, showDrain } from './drain.ts'
+import { showDrain } from './drain.ts'
 import { CliError, EXIT } from './exit.ts'
 import { fusermount } from './fuse-helper.ts'
 import { findMount } from './mount-table.ts'

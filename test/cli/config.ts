@@ -28,7 +28,7 @@ t.test('defaults', async (t) => {
   t.match(config, {
     cacheDir: join(env.HOME ?? '', '.cache/weiyun-mount'),
     stateDir: join(env.HOME ?? '', '.local/state/weiyun-mount'),
-    cacheSizeBytes: 10 * 1024 ** 3,
+    cacheSize: 10 * 1024 ** 3,
     dirTtlMs: 60_000,
     writeBackMs: 1000,
     fsync: 'local',
@@ -47,15 +47,15 @@ t.test('defaults', async (t) => {
 
 t.test('each source goes before the one above it', async (t) => {
   const env = await homeWith(t, 'cache-size = "1G"')
-  t.equal((await loadConfig({ env })).cacheSizeBytes, 1024 ** 3, 'file')
+  t.equal((await loadConfig({ env })).cacheSize, 1024 ** 3, 'file')
   const withEnv = { ...env, WEIYUN_MOUNT_CACHE_SIZE: '2G' }
-  t.equal((await loadConfig({ env: withEnv })).cacheSizeBytes, 2 * 1024 ** 3, 'environment')
-  const mountOptions = { cacheSizeBytes: '3G' }
+  t.equal((await loadConfig({ env: withEnv })).cacheSize, 2 * 1024 ** 3, 'environment')
+  const mountOptions = { cacheSize: '3G' }
   const withList = await loadConfig({ env: withEnv, mountOptions })
-  t.equal(withList.cacheSizeBytes, 3 * 1024 ** 3, '-o')
-  const flags = { cacheSizeBytes: '4G' }
+  t.equal(withList.cacheSize, 3 * 1024 ** 3, '-o')
+  const flags = { cacheSize: '4G' }
   const withFlag = await loadConfig({ env: withEnv, mountOptions, flags })
-  t.equal(withFlag.cacheSizeBytes, 4 * 1024 ** 3, 'flag')
+  t.equal(withFlag.cacheSize, 4 * 1024 ** 3, 'flag')
 })
 
 t.test('every kind of value can stand in the file', async (t) => {
@@ -106,7 +106,7 @@ t.test('a bare --local means the usual place', async (t) => {
 
 t.test('what is wrong is named where the user wrote it', async (t) => {
   const env = await homeWith(t)
-  const byFlag = await failure({ env, flags: { cacheSizeBytes: 'lots' } })
+  const byFlag = await failure({ env, flags: { cacheSize: 'lots' } })
   t.equal(byFlag.exitCode, EXIT.USAGE)
   t.equal(byFlag.message, "--cache-size: 'lots' is not a size like 512M or 10G")
   const byEnv = await failure({ env: { ...env, WEIYUN_MOUNT_FSYNC: 'maybe' } })

@@ -20,7 +20,7 @@ const HANDLERS: Record<Request['do'], Handler> = {
   status: () => ({ pid: 1 }),
   sync: ({ path }) => {
     if (path === '/bad') throw new CliError(EXIT.TEMPORARY, 'not now')
-    throw new Error(`no ${path}`)
+    throw Object.assign(new Error(`no ${path}`), { code: 'ENOENT' })
   },
   refresh: () => undefined,
   async ended(_request, progress) {
@@ -54,7 +54,7 @@ t.test('failures keep their exit code', async (t) => {
   await t.rejects(plain, { exitCode: EXIT.FAILURE, message: 'no /x' })
   const [socket = ''] = await findSockets()
   const unknown = askControl(socket, { do: 'toString' as 'status' })
-  await t.rejects(unknown, { exitCode: EXIT.USAGE })
+  await t.rejects(unknown, { exitCode: EXIT.USAGE, message: "unknown request 'toString'" })
 })
 
 t.test('only the user can reach it', async (t) => {
@@ -88,7 +88,7 @@ t.test('closing ends what waits for an answer', async (t) => {
   asked.catch(() => {})
   await waiting.promise
   await control.close()
-  await t.rejects(asked, { exitCode: EXIT.UNAVAILABLE })
+  await t.rejects(asked, { exitCode: EXIT.UNAVAILABLE, message: /ended before/ })
   await t.rejects(askMount('/mnt/a', { do: 'status' }), NotRunning)
 })
 

@@ -16,7 +16,7 @@ interface Ready {
 async function startLocal(t: Test, dir: string, ...args: string[]) {
   const child = startCli(['local', '--data', join(dir, 'data'), ...args], homeEnv(dir))
   t.teardown(() => child.kill('SIGKILL'))
-  const lines = createInterface({ input: child.stdout ?? [] })
+  const lines = createInterface({ input: child.stdout })
   const [line] = (await once(lines, 'line')) as [string]
   const ready: Ready = JSON.parse(line)
   return { child, ready, exited: once(child, 'exit') }
@@ -42,7 +42,7 @@ t.test('one line of JSON, then service until SIGTERM', async (t) => {
 
 t.test('it ends with the process that started it', async (t) => {
   const { child, exited } = await startLocal(t, await tempDir(t), '--until-stdin-ends')
-  child.stdin?.end()
+  child.stdin.end()
   t.same(await exited, [0, null])
 })
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { OPTIONS } from '../../src/cli/options.ts'
-import { homeEnv, runCli, tempDir } from '../fixtures/cli.ts'
+import { homeEnv, runCli, startCli, tempDir } from '../fixtures/cli.ts'
 
 t.test('help is complete', async (t) => {
   const env = homeEnv(await tempDir(t))
@@ -59,9 +59,8 @@ t.test('wrong usage is 64, one line of reason and a hint', async (t) => {
 
 t.test('a reader that goes away is no crash', async (t) => {
   const env = homeEnv(await tempDir(t))
-  const { startCli } = await import('../fixtures/cli.ts')
   const child = startCli(['--help'], env)
-  child.stdout?.destroy()
+  child.stdout.destroy()
   const [code] = await new Promise<[number]>((done) =>
     child.once('exit', (code) => done([code ?? -1])),
   )

@@ -4,7 +4,7 @@ import { parseMountOptions } from '../../src/cli/mount-options.ts'
 
 t.test('options of ours, spelt with either dash', async (t) => {
   t.same(parseMountOptions(['cache-size=1G,dir_ttl=5s', 'uid=1000']), {
-    cacheSizeBytes: ['1G'],
+    cacheSize: ['1G'],
     dirTtlMs: ['5s'],
     uid: ['1000'],
   })
