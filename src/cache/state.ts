@@ -1,0 +1,274 @@
+// The state file: what this mount knows of the drive and what it still owes to the service, in one
+// SQLite database. A row is an inode. It says where users of this mount see the entry (parent, name),
+// where the service has it (rparent, rname, rid), and which unsaved bytes belong to it (staged). The
+// difference between the two places is the journal: nothing else records pending work, so nothing can
+// disagree with it. Statements are synchronous: a caller's row is in the database when a call returns.
+import { type FileHandle, open } from 'node:fs/promises'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { crashPoint } from '../base/crash.ts'
+
+/** Layout of the tables below; a file with a higher number is refused. */
+export const STATE_VERSION = 1
+
+export type Seconds = readonly [seconds: number, nanoseconds: number]
+
+/** Attributes that the drive has no place for; they live here and survive remounts. */
+export interface OwnAttrs {
+  mode?: number
+  uid?: number
+  gid?: number
+  atime?: Seconds
+  mtime?: Seconds
+  /** Base64 by name. */
+  xattrs?: Record<string, string>
+  /** The shown name is made up, because another entry of the directory is shown under the real one. */
+  alias?: true
+}
+
+/** One row, as it is stored. `null` means "not there". */
+export interface InodeRow {
+  ino: number
+  kind: 'file' | 'dir'
+  parent: number | null
+  name: string
+  rparent: number | null
+  rname: string | null
+  rid: string | null
+  rversion: string | null
+  rsize: number | null
+  sha1: string | null
+  md5: string | null
+  rctime: number | null
+  rmtime: number | null
+  /** Directories: 1 once the children in this table are a complete listing. */
+  listed: number
+  stamp: string | null
+  own: string | null
+  /** Staging id of unsaved bytes. */
+  staged: string | null
+  /** 1 once close(2) or fsync(2) promised the staged bytes to a program. */
+  promised: number
+  /** Size of the staged content. */
+  size: number | null
+  /** Milliseconds since 1970 at which the oldest unsaved change was made; null when all is saved. */
+  changed: number | null
+  error: string | null
+  resume: string | null
+  localonly: number
+}
+
+const COLUMNS = [
+  'ino',
+  'kind',
+  'parent',
+  'name',
+  'rparent',
+  'rname',
+  'rid',
+  'rversion',
+  'rsize',
+  'sha1',
+  'md5',
+  'rctime',
+  'rmtime',
+  'listed',
+  'stamp',
+  'own',
+  'staged',
+  'promised',
+  'size',
+  'changed',
+  'error',
+  'resume',
+  'localonly',
+] as const satisfies (keyof InodeRow)[]
+
+const SCHEMA = `
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE inode (
+  ino INTEGER PRIMARY KEY, kind TEXT NOT NULL, parent INTEGER, name TEXT NOT NULL,
+  rparent INTEGER, rname TEXT, rid TEXT, rversion TEXT, rsize INTEGER, sha1 TEXT, md5 TEXT,
+  rctime INTEGER, rmtime INTEGER, listed INTEGER NOT NULL, stamp TEXT, own TEXT,
+  staged TEXT, promised INTEGER NOT NULL, size INTEGER, changed INTEGER, error TEXT, resume TEXT,
+  localonly INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX inode_place ON inode (parent, name) WHERE parent IS NOT NULL;
+CREATE INDEX inode_rplace ON inode (rparent, rname) WHERE rparent IS NOT NULL;
+CREATE UNIQUE INDEX inode_rid ON inode (rid) WHERE rid IS NOT NULL;
+CREATE INDEX inode_changed ON inode (ino) WHERE changed IS NOT NULL;
+CREATE INDEX inode_staged ON inode (staged) WHERE staged IS NOT NULL;
+CREATE TABLE discard (staged TEXT PRIMARY KEY) WITHOUT ROWID;
+`
+
+// Not INSERT OR REPLACE: that would answer a clash of places by silently deleting the other row.
+const SAVE = `INSERT INTO inode (${COLUMNS.join()}) VALUES (${COLUMNS.map(() => '?').join()})
+  ON CONFLICT (ino) DO UPDATE SET ${COLUMNS.map((column) => `${column} = excluded.${column}`).join()}`
+
+/** The file cannot be used by this version, though nothing is wrong with it. */
+export class StateError extends Error {}
+
+export class StateFile {
+  readonly #db: DatabaseSync
+  readonly #path: string
+  readonly #statements = new Map<string, StatementSync>()
+  #wal: FileHandle | undefined
+
+  private constructor(db: DatabaseSync, path: string) {
+    this.#db = db
+    this.#path = path
+  }
+
+  /**
+   * Opens or creates. Throws StateError for a file of a newer version, and whatever SQLite throws for a damaged one:
+   * the caller sets such a file aside and rebuilds from staging.
+   */
+  static open(path: string): StateFile {
+    const db = new DatabaseSync(path)
+    try {
+      // Exclusive: one process for one state, and no shared-memory file that a crash could leave behind.
+      db.exec(
+        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL',
+      )
+      const version = Number(db.prepare('PRAGMA user_version').get()?.user_version)
+      if (version > STATE_VERSION) {
+        throw new StateError(`${path} was written by a newer version (${version}) of weiyun-mount`)
+      }
+      if (version === 0) db.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${STATE_VERSION}; COMMIT`)
+      const check = db.prepare('PRAGMA quick_check(1)').get()?.quick_check
+      if (check !== 'ok') throw new Error(`${path} is damaged: ${String(check)}`)
+      return new StateFile(db, path)
+    } catch (error) {
+      db.close()
+      throw error
+    }
+  }
+
+  /** Runs `work` in one transaction: all of it is in the file, or nothing. */
+  transaction<T>(work: () => T): T {
+    this.#db.exec('BEGIN IMMEDIATE')
+    try {
+      const result = work()
+      crashPoint('state:before-commit')
+      this.#db.exec('COMMIT')
+      crashPoint('state:after-commit')
+      return result
+    } catch (error) {
+      this.#db.exec('ROLLBACK')
+      throw error
+    }
+  }
+
+  save(row: InodeRow): void {
+    this.#run(SAVE, ...COLUMNS.map((column) => row[column]))
+  }
+
+  remove(ino: number): void {
+    this.#run('DELETE FROM inode WHERE ino = ?', ino)
+  }
+
+  get(ino: number): InodeRow | undefined {
+    return this.#get('SELECT * FROM inode WHERE ino = ?', ino)
+  }
+
+  /** Entries that users of the mount see in a directory. */
+  childrenOf(parent: number): InodeRow[] {
+    return this.#all('SELECT * FROM inode WHERE parent = ?', parent)
+  }
+
+  childNamed(parent: number, name: string): InodeRow | undefined {
+    return this.#get('SELECT * FROM inode WHERE parent = ? AND name = ?', parent, name)
+  }
+
+  /** Entries that the service has in a directory, wherever users of the mount see them. */
+  remoteChildrenOf(rparent: number): InodeRow[] {
+    return this.#all('SELECT * FROM inode WHERE rparent = ?', rparent)
+  }
+
+  byRemoteId(rid: string): InodeRow | undefined {
+    return this.#get('SELECT * FROM inode WHERE rid = ?', rid)
+  }
+
+  /** The entry that the service has in a directory under a name. */
+  byRemotePlace(rparent: number, rname: string): InodeRow | undefined {
+    return this.#get('SELECT * FROM inode WHERE rparent = ? AND rname = ?', rparent, rname)
+  }
+
+  byStaged(id: string): InodeRow | undefined {
+    return this.#get('SELECT * FROM inode WHERE staged = ?', id)
+  }
+
+  /** Every row that differs from what the service has, oldest first. */
+  pending(): InodeRow[] {
+    return this.#all('SELECT * FROM inode WHERE changed IS NOT NULL ORDER BY changed, ino')
+  }
+
+  /** Files with bytes, or without any, that no close(2) or fsync(2) promised to anybody. */
+  unpromised(): InodeRow[] {
+    return this.#all(
+      `SELECT * FROM inode WHERE kind = 'file' AND promised = 0 AND (staged IS NOT NULL OR rid IS NULL)`,
+    )
+  }
+
+  lastIno(): number {
+    return Number(
+      this.#get<{ last: number | null }>('SELECT max(ino) AS last FROM inode')?.last ?? 0,
+    )
+  }
+
+  /** Remembers that staged bytes are not wanted any more, in the transaction that stops wanting them. */
+  discard(staged: string): void {
+    this.#run('INSERT OR IGNORE INTO discard VALUES (?)', staged)
+  }
+
+  discarded(): string[] {
+    return this.#all<{ staged: string }>('SELECT staged FROM discard').map((row) => row.staged)
+  }
+
+  forgetDiscarded(staged: string): void {
+    this.#run('DELETE FROM discard WHERE staged = ?', staged)
+  }
+
+  getMeta(key: string): string | undefined {
+    return this.#get<{ value: string }>('SELECT value FROM meta WHERE key = ?', key)?.value
+  }
+
+  setMeta(key: string, value: string): void {
+    this.#run('INSERT OR REPLACE INTO meta VALUES (?, ?)', key, value)
+  }
+
+  /**
+   * Resolves once all that was saved before the call would survive a power cut. The write-ahead log is synced
+   * through a descriptor of its own, in the thread pool: the event loop never waits for the disk.
+   */
+  async sync(): Promise<void> {
+    this.#wal ??= await open(`${this.#path}-wal`, 'r+')
+    await this.#wal.datasync()
+  }
+
+  async close(): Promise<void> {
+    await this.#wal?.close()
+    this.#statements.clear()
+    this.#db.close()
+  }
+
+  #prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql)
+    if (statement === undefined) {
+      statement = this.#db.prepare(sql)
+      this.#statements.set(sql, statement)
+    }
+    return statement
+  }
+
+  #run(sql: string, ...values: (string | number | null)[]): void {
+    this.#prepare(sql).run(...values)
+  }
+
+  #get<T = InodeRow>(sql: string, ...values: (string | number | null)[]): T | undefined {
+    return this.#prepare(sql).get(...values) as T | undefined
+  }
+
+  #all<T = InodeRow>(sql: string, ...values: (string | number | null)[]): T[] {
+    return this.#prepare(sql).all(...values) as T[]
+  }
+}

@@ -1,0 +1,257 @@
+// Open files: the table of handles, and what system calls on a handle do. A handle reads one version of a file
+// from open to close, unless programs on this machine write to the file: then everybody sees the writing.
+import { constants } from 'node:fs'
+import type { AccountCache } from './account.ts'
+import { VfsError } from './error.ts'
+import type { Source } from './fetcher.ts'
+import type { FileInode, RemoteFile } from './inode.ts'
+import { type Reader, ReadState } from './reader.ts'
+import type { Tree } from './tree.ts'
+import type { WriteBack } from './writeback.ts'
+import type { Writer } from './writer.ts'
+
+/** How a file is to be opened, as far as the kernel's caches are concerned. */
+export interface Opened {
+  fh: number
+  /** What the kernel remembers of the file is of this version. */
+  keepCache: boolean
+  /** The kernel remembers another version for somebody who still reads it: go past its cache. */
+  directIo: boolean
+}
+
+interface Handle {
+  readonly file: FileInode
+  readonly writable: boolean
+  readonly read: ReadState
+  /** The version read as long as nobody here writes. */
+  version: RemoteFile | undefined
+  wrote: boolean
+  cached: boolean
+}
+
+/** Pages that the kernel may hold of a file: of which content, and how many handles count on that. */
+interface Pages {
+  content: string
+  handles: number
+}
+
+export interface FilesOptions {
+  tree: Tree
+  reader: Reader
+  writer: Writer
+  writeBack: WriteBack
+  account: AccountCache
+  sourceOf: (file: FileInode, version: RemoteFile) => Source
+  /** `fsync` waits for the service, not for the disk alone. */
+  fsyncRemote: boolean
+  /** `close` waits for the upload and reports its failure. */
+  closeUploads: boolean
+}
+
+export class Files {
+  readonly #options: FilesOptions
+  readonly #handles = new Map<number, Handle>()
+  readonly #pages = new WeakMap<FileInode, Pages>()
+  #lastFh = 0
+
+  constructor(options: FilesOptions) {
+    this.#options = options
+  }
+
+  async open(file: FileInode, flags: number): Promise<Opened> {
+    const writable = (flags & (constants.O_WRONLY | constants.O_RDWR)) !== 0
+    file.opens++
+    if (writable) file.writers++
+    const handle: Handle = {
+      file,
+      writable,
+      read: new ReadState(),
+      version: file.remote,
+      wrote: false,
+      cached: false,
+    }
+    const fh = ++this.#lastFh
+    this.#handles.set(fh, handle)
+    try {
+      if (writable && (flags & constants.O_TRUNC) !== 0) await this.#truncate(file, 0)
+      if ((flags & constants.O_TRUNC) !== 0) handle.wrote = true
+    } catch (error) {
+      await this.release(fh)
+      throw error
+    }
+    return { fh, ...this.#cachePolicy(handle) }
+  }
+
+  /** The first handle of a file that was just made. */
+  async create(file: FileInode, flags: number): Promise<Opened> {
+    const opened = await this.open(file, flags & ~constants.O_TRUNC)
+    await this.#options.writer.create(file)
+    this.#handle(opened.fh).wrote = true
+    return opened
+  }
+
+  inodeOf(fh: number): FileInode {
+    return this.#handle(fh).file
+  }
+
+  /** The size that this handle reads, which may be that of an older version. */
+  sizeOf(fh: number): number {
+    const { file, version } = this.#handle(fh)
+    return file.stagedId === undefined && version !== undefined ? version.size : file.size
+  }
+
+  async read(fh: number, offset: number, length: number): Promise<Buffer> {
+    const { file, version, read } = this.#handle(fh)
+    if (file.stagedId !== undefined) return this.#options.writer.read(file, read, offset, length)
+    const wanted = version ?? file.remote
+    if (wanted === undefined) return Buffer.alloc(0)
+    return this.#options.reader.read(this.#options.sourceOf(file, wanted), read, offset, length)
+  }
+
+  async write(fh: number, bytes: Buffer, offset: number): Promise<void> {
+    const handle = this.#handle(fh)
+    if (!handle.writable) throw new VfsError('EBADF', 'not open for writing')
+    const { file } = handle
+    this.#checkSize(file, offset + bytes.length)
+    this.#options.writeBack.interrupt(file)
+    handle.wrote = true
+    await this.#options.writer.write(file, bytes, offset)
+  }
+
+  async truncateFile(file: FileInode, size: number): Promise<void> {
+    await this.#truncate(file, size)
+    if (file.opens === 0) await this.#flush(file)
+  }
+
+  async truncate(fh: number, size: number): Promise<void> {
+    const handle = this.#handle(fh)
+    handle.wrote = true
+    await this.#truncate(handle.file, size)
+  }
+
+  async flush(fh: number): Promise<void> {
+    const handle = this.#handle(fh)
+    if (handle.wrote) await this.#flush(handle.file)
+  }
+
+  async fsync(fh: number): Promise<void> {
+    const { file } = this.#handle(fh)
+    await this.#options.writer.promise(file, true)
+    if (this.#options.fsyncRemote) await this.#uploaded(file)
+  }
+
+  async release(fh: number): Promise<void> {
+    const { file, writable, read, cached } = this.#handle(fh)
+    this.#handles.delete(fh)
+    this.#options.reader.release(read)
+    file.opens--
+    if (writable) file.writers--
+    const pages = this.#pages.get(file)
+    if (cached && pages !== undefined) pages.handles--
+    if (file.opens > 0) return
+    if (file.parent === undefined) await this.#options.writer.discard(file)
+    await this.#options.writer.release(file)
+    if (file.parent === undefined) this.#options.tree.settle(file)
+    else if (file.changedMs !== undefined) this.#options.writeBack.poke(file)
+  }
+
+  /**
+   * Makes an empty new file a copy of a clean one without moving a byte: it is sent by the hashes of the listing.
+   * Returns its size, or undefined where bytes have to be copied after all.
+   */
+  async clone(from: number, to: number, length: number): Promise<number | undefined> {
+    const source = this.#handle(from)
+    const target = this.#handle(to)
+    const version = source.version ?? source.file.remote
+    const isNew = target.file.remote === undefined && target.file.size === 0
+    if (version === undefined || source.file.stagedId !== undefined || !isNew || !target.writable)
+      return undefined
+    if (version.size === 0 || version.size > length) return undefined
+    this.#checkSize(target.file, version.size)
+    target.wrote = true
+    await this.#options.writer.clone(target.file, version)
+    return version.size
+  }
+
+  /** Our own upload made a new version of a file: whoever has it open reads on in that. */
+  sent(file: FileInode): void {
+    for (const handle of this.#handles.values()) {
+      if (handle.file === file) handle.version = file.remote
+    }
+    const pages = this.#pages.get(file)
+    if (pages !== undefined) pages.content = contentOf(file.remote)
+  }
+
+  async #truncate(file: FileInode, size: number): Promise<void> {
+    this.#checkSize(file, size)
+    this.#options.writeBack.interrupt(file)
+    await this.#options.writer.truncate(file, size)
+  }
+
+  async #flush(file: FileInode): Promise<void> {
+    await this.#options.writer.promise(file)
+    if (this.#options.closeUploads && !file.localOnly) await this.#uploaded(file)
+  }
+
+  async #uploaded(file: FileInode): Promise<void> {
+    if (file.parent === undefined || file.localOnly) return
+    await this.#options.writeBack.settled((inode) => inode === file)
+  }
+
+  #checkSize(file: FileInode, size: number): void {
+    const { account } = this.#options
+    if (size <= file.size || file.localOnly) return
+    if (size > account.limits.fileSizeMax)
+      throw new VfsError('EFBIG', 'larger than any file the account may hold')
+    const quota = account.quota
+    if (quota !== undefined && size - file.size > quota.total - quota.used - this.unsentBytes()) {
+      throw new VfsError('ENOSPC', 'the drive is full')
+    }
+  }
+
+  /** Bytes that wait to be sent, and will take room on the drive. */
+  unsentBytes(): number {
+    if (performance.now() - this.#unsentMs < UNSENT_FOR_MS) return this.#unsent
+    this.#unsentMs = performance.now()
+    this.#unsent = 0
+    for (const inode of this.#options.tree.pending()) {
+      if (inode.kind === 'file' && inode.stagedId !== undefined) this.#unsent += inode.size
+    }
+    return this.#unsent
+  }
+
+  #unsent = 0
+  #unsentMs = Number.NEGATIVE_INFINITY
+
+  /** The kernel holds pages of one version; a second one must not mix with it. */
+  #cachePolicy(handle: Handle): Omit<Opened, 'fh'> {
+    const { file } = handle
+    const content = file.stagedId === undefined ? contentOf(handle.version) : file.stagedId
+    const pages = this.#pages.get(file)
+    if (
+      pages !== undefined &&
+      pages.content !== content &&
+      pages.handles > 0 &&
+      file.stagedId === undefined
+    ) {
+      return { keepCache: false, directIo: true }
+    }
+    handle.cached = true
+    const keepCache = pages?.content === content
+    this.#pages.set(file, { content, handles: (pages?.handles ?? 0) + 1 })
+    return { keepCache, directIo: false }
+  }
+
+  #handle(fh: number): Handle {
+    const handle = this.#handles.get(fh)
+    if (handle === undefined) throw new VfsError('EBADF', 'no such handle')
+    return handle
+  }
+}
+
+/** The sum of what waits is worked out at most so often. */
+const UNSENT_FOR_MS = 500
+
+function contentOf(version: RemoteFile | undefined): string {
+  return version === undefined ? '' : `${version.sha1}-${version.size}`
+}

@@ -1,0 +1,363 @@
+// What the service says of its directories, brought into the tree. The service is asked here and
+// nowhere else for listings; `apply` is where remote changes meet pending changes of our own. Only a
+// positive answer removes anything: a listing without the entry, never a failure to list.
+import type { Logger } from '../base/log.ts'
+import {
+  type DirRef,
+  type Drive,
+  type Entry,
+  type FileEntry,
+  isWeiyunError,
+  type Priority,
+} from '../weiyun/index.ts'
+import { VfsError } from './error.ts'
+import type { DirInode, FileInode, Inode } from './inode.ts'
+import { sideName, toShown } from './names.ts'
+import { isMisplaced, type Tree } from './tree.ts'
+
+/** After a failed revalidation, what is known is served this long before the service is asked again. */
+const FAILED_PAUSE_MS = 5_000
+/** Ids of entries that we removed, kept to recognise listings older than the removal. */
+const REMOVED_IDS_MAX = 20_000
+
+export interface ListingOptions {
+  tree: Tree
+  drive: Drive
+  /** How long a listing is taken as true, in ms. */
+  ttlMs: number
+  log: Logger
+}
+
+export class Listings {
+  readonly #tree: Tree
+  readonly #drive: Drive
+  readonly #ttlMs: number
+  readonly #log: Logger
+  readonly #running = new Map<DirInode, Promise<void>>()
+  /** Clock of the tree at which we removed an id. */
+  readonly #removed = new Map<string, number>()
+  /** Key and parent key of the root of the mount; unknown until the account was asked once. */
+  rootRef: DirRef | undefined
+
+  constructor({ tree, drive, ttlMs, log }: ListingOptions) {
+    this.#tree = tree
+    this.#drive = drive
+    this.#ttlMs = ttlMs
+    this.#log = log
+  }
+
+  /** Keys for commands on what lies in `dir`; undefined while the service does not have it. */
+  ref(dir: DirInode): DirRef | undefined {
+    if (dir === this.#tree.root) return this.rootRef
+    if (dir.remote === undefined) return undefined
+    const parent = this.#tree.get(dir.remote.parent)
+    if (parent?.kind !== 'dir') return undefined
+    const parentKey = parent === this.#tree.root ? this.rootRef?.key : parent.remote?.key
+    return parentKey === undefined ? undefined : { key: dir.remote.key, parentKey }
+  }
+
+  isFresh(dir: DirInode): boolean {
+    return dir.listed && dir.freshMs !== undefined && performance.now() - dir.freshMs < this.#ttlMs
+  }
+
+  /**
+   * Resolves when the children of `dir` can be shown. What an earlier run knew is shown at once and revalidated
+   * behind; what is known but old is shown when the service cannot be asked. Rejects only when nothing is known.
+   */
+  async ensure(dir: DirInode, priority: Priority = 'user'): Promise<void> {
+    if (this.isFresh(dir) || this.#isOurs(dir)) return
+    const refreshed = this.refresh(dir, priority)
+    if (!dir.listed) return refreshed
+    const fromEarlierRun = dir.freshMs === undefined
+    const served = refreshed.catch((error: unknown) => {
+      if (isWeiyunError(error, 'NOT_FOUND')) throw error
+      this.#log.warn({ err: error }, 'a directory could not be revalidated; showing what is known')
+      dir.freshMs = performance.now() - this.#ttlMs + Math.min(FAILED_PAUSE_MS, this.#ttlMs)
+    })
+    if (fromEarlierRun) served.catch(() => {})
+    else await served
+  }
+
+  /** Asks the service, conditionally where it can. One request at a time for a directory. */
+  refresh(dir: DirInode, priority: Priority = 'user'): Promise<void> {
+    const running = this.#running.get(dir)
+    if (running !== undefined) return running
+    const asked = this.#list(dir, priority).finally(() => this.#running.delete(dir))
+    this.#running.set(dir, asked)
+    return asked
+  }
+
+  /** Must be called for every entry that we removed, before listings are asked for again. */
+  noteRemoved(id: string): void {
+    this.#removed.delete(id)
+    this.#removed.set(id, this.#tree.clock)
+    const oldest = this.#removed.keys().next().value
+    if (this.#removed.size > REMOVED_IDS_MAX && oldest !== undefined) this.#removed.delete(oldest)
+  }
+
+  /** Nothing of it can be on the service that we have not put there. */
+  #isOurs(dir: DirInode): boolean {
+    return dir.listed && dir.remote === undefined && dir !== this.#tree.root
+  }
+
+  async #list(dir: DirInode, priority: Priority): Promise<void> {
+    const ref = this.ref(dir)
+    if (ref === undefined)
+      throw new VfsError('EIO', 'the service was never reached, so its directories are unknown')
+    const since = this.#tree.clock
+    const conditional = dir.listed && dir.stamp !== undefined && (dir.shadows?.size ?? 0) === 0
+    try {
+      const options =
+        conditional && dir.stamp !== undefined ? { priority, stamp: dir.stamp } : { priority }
+      const listing = await this.#drive.list(ref, options)
+      if (listing !== 'unchanged') this.#apply(dir, listing.entries, listing.stamp, since)
+      dir.freshMs = performance.now()
+    } catch (error) {
+      if (isWeiyunError(error, 'NOT_FOUND')) await this.#lost(dir)
+      throw error
+    }
+  }
+
+  /** The service does not know the key: the parent's listing says whether the directory is gone. */
+  async #lost(dir: DirInode): Promise<void> {
+    const parent = dir.remote === undefined ? undefined : this.#tree.get(dir.remote.parent)
+    if (parent?.kind !== 'dir') return
+    parent.stamp = undefined
+    await this.refresh(parent).catch(() => {})
+  }
+
+  #apply(dir: DirInode, entries: readonly Entry[], stamp: string | undefined, since: number): void {
+    const tree = this.#tree
+    const before = new Set(tree.remoteChildren(dir))
+    const updates: [Inode, Entry][] = []
+    const fresh: Entry[] = []
+    let raced = false
+    for (const entry of entries) {
+      if (entry.kind === 'file' && !entry.complete) continue
+      const inode = tree.byRemoteId(idOf(entry))
+      if (inode === undefined) {
+        if ((this.#removed.get(idOf(entry)) ?? -1) < since) fresh.push(entry)
+        continue
+      }
+      before.delete(inode)
+      if (isNewer(inode, since)) raced = true
+      else updates.push([inode, entry])
+    }
+    const gone = [...before].filter((inode) => !isNewer(inode, since))
+    raced ||= gone.length < before.size
+    const hadShadows = dir.shadows !== undefined
+    dir.shadows = undefined
+    if (gone.length > 0 || updates.length > 0 || hadShadows) {
+      tree.transaction(() => {
+        for (const inode of gone) this.#gone(inode)
+        this.#update(dir, updates)
+      })
+    }
+    for (const entry of fresh) raced = this.#appear(dir, entry) || raced
+    dir.listed = true
+    // A listing that crossed a change of ours is true except for that entry: the next one must be whole.
+    dir.stamp = raced ? undefined : stamp
+    if (dir === tree.root || dir.parent !== undefined || dir.remote !== undefined)
+      tree.saveLater(dir)
+  }
+
+  /** The service does not have it any more. What we hold unsaved stays, and will be sent anew. */
+  #gone(inode: Inode): void {
+    const tree = this.#tree
+    if (inode.kind === 'dir') {
+      for (const child of tree.remoteChildren(inode)) this.#gone(child)
+    }
+    const keeps =
+      inode.kind === 'file' ? inode.stagedId !== undefined : tree.children(inode).size > 0
+    this.#invalid(inode)
+    inode.remote = undefined
+    if (keeps || inode.parent === undefined) tree.settle(inode)
+    else tree.detach(inode)
+  }
+
+  #update(dir: DirInode, updates: readonly [Inode, Entry][]): void {
+    const tree = this.#tree
+    const movers: [Inode, string][] = []
+    for (const [inode, entry] of updates) {
+      const follows = inode.parent !== undefined && !isMisplaced(inode)
+      const shown =
+        inode.own.alias && inode.remote?.name === entry.name ? inode.name : toShown(entry.name)
+      if (follows && (inode.parent !== dir.ino || inode.name !== shown)) {
+        this.#invalid(inode)
+        // Out of sight first: names may have been exchanged.
+        tree.children(tree.dir(inode.parent as number)).delete(inode.name)
+        movers.push([inode, shown])
+      }
+      this.#learn(dir, inode, entry)
+    }
+    for (const [inode] of movers) {
+      inode.parent = undefined
+      tree.save(inode)
+    }
+    for (const [inode, shown] of movers) {
+      const name = tree.children(dir).has(shown) ? aliasFor(shown, remoteIdOf(inode)) : shown
+      inode.parent = dir.ino
+      inode.name = name
+      if (name === shown) delete inode.own.alias
+      else inode.own.alias = true
+      tree.children(dir).set(name, inode.ino)
+      tree.settle(inode)
+      this.#invalid(inode)
+    }
+  }
+
+  #learn(dir: DirInode, inode: Inode, entry: Entry): void {
+    const same =
+      inode.mtimeMs === entry.mtimeMs &&
+      inode.remote?.parent === dir.ino &&
+      inode.remote.name === entry.name
+    inode.ctimeMs = entry.ctimeMs
+    inode.mtimeMs = entry.mtimeMs
+    if (inode.kind === 'dir') {
+      if (entry.kind !== 'dir' || same) return
+      inode.remote = { parent: dir.ino, name: entry.name, key: entry.key }
+    } else {
+      if (entry.kind !== 'file' || (same && inode.remote?.version === entry.version)) return
+      const changed =
+        inode.remote === undefined ||
+        inode.remote.sha1 !== entry.sha1 ||
+        inode.remote.size !== entry.size
+      if (changed && inode.stagedId !== undefined) {
+        this.#contend(dir, inode, entry)
+        return
+      }
+      inode.remote = remoteFile(dir, entry)
+      if (changed) {
+        delete inode.own.mtime
+        delete inode.own.atime
+        this.#invalid(inode)
+        if (inode.parent === undefined && inode.changedMs !== undefined) {
+          this.revive(inode)
+          return
+        }
+      }
+    }
+    this.#tree.settle(inode)
+  }
+
+  /** Changed there while we hold unsaved bytes: ours becomes an entry of its own, settled when it is sent. */
+  #contend(dir: DirInode, inode: FileInode, entry: FileEntry): void {
+    inode.remote = undefined
+    addShadow(dir, inode.name, entry)
+    this.#tree.settle(inode)
+  }
+
+  /** Shows an entry that was unknown; true when that has to wait for the next listing. */
+  #appear(dir: DirInode, entry: Entry): boolean {
+    const tree = this.#tree
+    const shown = toShown(entry.name)
+    const here = tree.lookup(dir, shown)
+    if (here === undefined) {
+      this.discover(dir, entry, shown)
+    } else if (here.busy) {
+      return true
+    } else if (here.kind === 'dir' && entry.kind === 'dir' && here.remote === undefined) {
+      // Made on both sides: one directory, whose remote content is still to be listed.
+      here.remote = { parent: dir.ino, name: entry.name, key: entry.key }
+      here.listed = false
+      tree.settle(here)
+    } else if (here.remote === undefined || isMisplaced(here)) {
+      addShadow(dir, shown, entry)
+    } else {
+      this.discover(dir, entry, aliasFor(shown, idOf(entry))).own.alias = true
+    }
+    return false
+  }
+
+  /**
+   * Gives up a removal of ours that is pending: another device put something new there. The entry is seen again where the
+   * service has it; an unsent one of ours under that name steps aside.
+   */
+  revive(inode: Inode): void {
+    const tree = this.#tree
+    if (inode.remote === undefined) return
+    const dir = tree.dir(inode.remote.parent)
+    if (dir !== tree.root && dir.parent === undefined) this.revive(dir)
+    const shown = toShown(inode.remote.name)
+    const here = tree.lookup(dir, shown)
+    if (here !== undefined && (here.remote === undefined || isMisplaced(here)))
+      this.yieldName(here, dir)
+    const free = tree.lookup(dir, shown) === undefined
+    tree.place(inode, dir, free ? shown : aliasFor(shown, remoteIdOf(inode)))
+    if (!free) inode.own.alias = true
+    tree.settle(inode)
+    this.#log.warn(
+      { path: tree.path(inode).join('/') },
+      'changed on the service after it was removed here: it is kept',
+    )
+  }
+
+  /** Two sides want one name: both entries are kept, the service's under the name and ours beside it. */
+  yieldName(inode: Inode, dir: DirInode): void {
+    const tree = this.#tree
+    const name = inode.name
+    const ours = sideName(
+      name,
+      'conflict',
+      new Date(),
+      (candidate) => tree.lookup(dir, candidate) !== undefined,
+    )
+    tree.place(inode, dir, ours)
+    tree.onInvalid(dir, name)
+    this.#log.warn(
+      { path: tree.path(inode).join('/') },
+      'changed on two sides: both versions are kept',
+    )
+    const shadow = dir.shadows?.get(name)
+    if (shadow === undefined) return
+    dir.shadows?.delete(name)
+    this.discover(dir, shadow, name)
+  }
+
+  /** Makes an inode for an entry of the service, seen under a name that is free. */
+  discover(dir: DirInode, entry: Entry, shown: string): Inode {
+    const inode = this.#tree.discover(entry.kind, dir, shown)
+    inode.ctimeMs = entry.ctimeMs
+    inode.mtimeMs = entry.mtimeMs
+    if (entry.kind === 'dir' && inode.kind === 'dir') {
+      inode.remote = { parent: dir.ino, name: entry.name, key: entry.key }
+    } else if (entry.kind === 'file' && inode.kind === 'file') {
+      inode.remote = remoteFile(dir, entry)
+    }
+    this.#tree.saveLater(inode)
+    return inode
+  }
+
+  #invalid(inode: Inode): void {
+    if (inode.parent === undefined) return
+    this.#tree.onInvalid(this.#tree.dir(inode.parent), inode.name)
+  }
+}
+
+export function remoteFile(dir: DirInode, entry: FileEntry): NonNullable<FileInode['remote']> {
+  const { name, id, version, size, sha1, md5 } = entry
+  return { parent: dir.ino, name, id, version, size, sha1, md5 }
+}
+
+function addShadow(dir: DirInode, shown: string, entry: Entry): void {
+  dir.shadows ??= new Map()
+  dir.shadows.set(shown, entry)
+}
+
+function isNewer(inode: Inode, since: number): boolean {
+  return inode.busy || inode.touched > since
+}
+
+function idOf(entry: Entry): string {
+  return entry.kind === 'dir' ? entry.key : entry.id
+}
+
+function remoteIdOf(inode: Inode): string {
+  return (inode.kind === 'dir' ? inode.remote?.key : inode.remote?.id) ?? String(inode.ino)
+}
+
+/** A name for an entry whose own is already shown: the service may hold two of one name. */
+function aliasFor(name: string, id: string): string {
+  const extension = /.\.[^. ]{1,16}$/su.exec(name)?.[0].slice(1) ?? ''
+  return `${name.slice(0, name.length - extension.length)} (${id.slice(-8)})${extension}`
+}

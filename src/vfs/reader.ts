@@ -1,0 +1,244 @@
+// Clean bytes: what programs read of a version that the service has. Decides how far to read ahead, waits
+// for blocks, and checks a content against its hashes once it is here whole.
+import type { Logger } from '../base/log.ts'
+import { BLOCK_SIZE, type BlockCache, type ContentId } from '../cache/blocks.ts'
+import type { Hasher } from '../cache/hasher.ts'
+import { VfsError } from './error.ts'
+import { type Fetcher, type Source, wasGivenUp } from './fetcher.ts'
+
+const MiB = 1024 * 1024
+/** Files up to this size are fetched whole and checked before a byte of them is shown. */
+const WHOLE_BYTES_MAX = MiB
+/** What a first read, or the first after a jump, fetches at least. */
+const WINDOW_BYTES_MIN = 128 * 1024
+/** Read-ahead of one handle at its fastest: two rounds of ranges for every slot. */
+const WINDOW_BYTES_MAX = 160 * MiB
+/** Long ranges make the round trip before each of them cheap: 16 MiB at 8 MiB/s and 40 ms is 98 %. */
+const RANGE_BYTES_MAX = 16 * MiB
+const RANGE_BYTES_MIN = 256 * 1024
+/** The window is this many times what was read in one piece so far. */
+const WINDOW_GROWTH = 4
+/** The kernel reads ahead by itself and may ask out of order: this far off is still sequential. */
+const SKIP_BYTES_MAX = MiB
+/** After so many jumps a handle reads at random, until it has read this much in one piece. */
+const JUMPS_MAX = 3
+const CALM_BYTES = MiB
+
+/** What one open handle remembers between reads. */
+export class ReadState {
+  /** End of the last read. */
+  next = 0
+  /** Bytes read in one piece up to `next`. */
+  run = 0
+  jumps = 0
+  /** End of what was asked for ahead. */
+  frontier = 0
+  /** Clock of the content's purity at the first byte given out; see `Reader.#judge`. */
+  purity: number | undefined
+}
+
+export interface ReaderOptions {
+  fetcher: Fetcher
+  blocks: BlockCache
+  hasher: Hasher
+  slots: () => number
+  /** A read without a byte of progress for this long is ETIMEDOUT. */
+  timeoutMs: number
+  log: Logger
+}
+
+export class Reader {
+  readonly #fetcher: Fetcher
+  readonly #blocks: BlockCache
+  readonly #hasher: Hasher
+  readonly #slots: () => number
+  readonly #timeoutMs: number
+  readonly #log: Logger
+  readonly #checks = new Map<string, Promise<void>>()
+  /** How often a content arrived with wrong bytes. */
+  readonly #spoiled = new Map<string, number>()
+
+  constructor(options: ReaderOptions) {
+    this.#fetcher = options.fetcher
+    this.#blocks = options.blocks
+    this.#hasher = options.hasher
+    this.#slots = options.slots
+    this.#timeoutMs = options.timeoutMs
+    this.#log = options.log
+    this.#fetcher.onArrived = (source) => void this.#checkWhenWhole(source.content)
+  }
+
+  /** The bytes [offset, offset + length) as far as the content goes. */
+  async read(source: Source, state: ReadState, offset: number, length: number): Promise<Buffer> {
+    const { content } = source
+    const end = Math.min(offset + length, content.size)
+    if (end <= offset) return Buffer.alloc(0)
+    const spoiled = this.#spoiled.get(keyOf(content)) ?? 0
+    state.purity ??= spoiled
+    if (content.size <= WHOLE_BYTES_MAX) await this.#whole(source)
+    else this.#plan(source, state, offset, end)
+    const bytes = await this.#collect(source, offset, end)
+    if (end === content.size) await this.#checkWhenWhole(content)
+    this.#judge(content, state)
+    return bytes
+  }
+
+  /** Ends read-ahead of a handle that closes. */
+  release(state: ReadState): void {
+    this.#fetcher.cancel(state)
+  }
+
+  /** A handle that was given bytes of a content which proved wrong must not end its reading in peace. */
+  #judge(content: ContentId, state: ReadState): void {
+    if (state.purity === (this.#spoiled.get(keyOf(content)) ?? 0)) return
+    throw new VfsError('EIO', 'the bytes that arrived do not match the hash in the listing')
+  }
+
+  /** Fetches a small file in one go and checks it; once again when it is wrong. */
+  async #whole(source: Source): Promise<void> {
+    const { content } = source
+    const blocks = Math.ceil(content.size / BLOCK_SIZE)
+    for (let attempt = 0; attempt < 2; attempt++) {
+      if (this.#blocks.verified(content) && this.#blocks.complete(content)) return
+      this.#fetcher.fetch(source, 0, blocks)
+      await this.#collect(source, 0, content.size)
+      const before = this.#spoiled.get(keyOf(content)) ?? 0
+      await this.#checkWhenWhole(content)
+      if ((this.#spoiled.get(keyOf(content)) ?? 0) === before) return
+    }
+    throw new VfsError('EIO', 'the bytes that arrived twice do not match the hash in the listing')
+  }
+
+  #plan(source: Source, state: ReadState, offset: number, end: number): void {
+    const first = Math.floor(offset / BLOCK_SIZE)
+    const last = Math.ceil(end / BLOCK_SIZE)
+    this.#advance(state, offset, end)
+    const atRandom = state.jumps >= JUMPS_MAX && state.run < CALM_BYTES
+    const window = atRandom
+      ? 0
+      : Math.min(Math.max(state.run * WINDOW_GROWTH, WINDOW_BYTES_MIN), this.#windowMax())
+    this.#fetcher.fetch(source, first, last)
+    if (window === 0) return
+    const slots = this.#slots()
+    const rangeBytes = Math.min(Math.max(window / slots, RANGE_BYTES_MIN), RANGE_BYTES_MAX)
+    const wanted = Math.min(state.next + window, source.content.size)
+    state.frontier = Math.max(state.frontier, end)
+    while (state.frontier < wanted && this.#fetcher.busySlots < slots) {
+      const from = Math.floor(state.frontier / BLOCK_SIZE)
+      const to = Math.min(
+        Math.ceil((state.frontier + rangeBytes) / BLOCK_SIZE),
+        Math.ceil(source.content.size / BLOCK_SIZE),
+      )
+      this.#fetcher.fetch(source, from, to, state)
+      state.frontier = to * BLOCK_SIZE
+    }
+  }
+
+  #advance(state: ReadState, offset: number, end: number): void {
+    const near =
+      offset >= state.next - SKIP_BYTES_MAX &&
+      offset <= Math.max(state.next + SKIP_BYTES_MAX, state.frontier)
+    if (near) {
+      state.run += Math.max(0, end - Math.max(offset, state.next))
+      state.next = Math.max(state.next, end)
+      if (state.run >= CALM_BYTES) state.jumps = 0
+      return
+    }
+    state.jumps++
+    state.run = 0
+    state.next = end
+    state.frontier = end
+    this.#fetcher.cancel(state)
+  }
+
+  /** Read-ahead must not push its own blocks out of the cache before they are read. */
+  #windowMax(): number {
+    return Math.min(WINDOW_BYTES_MAX, Math.max(WINDOW_BYTES_MIN, this.#blocks.stats().capacity / 4))
+  }
+
+  async #collect(source: Source, offset: number, end: number): Promise<Buffer> {
+    const first = Math.floor(offset / BLOCK_SIZE)
+    const last = Math.ceil(end / BLOCK_SIZE)
+    const parts: Buffer[] = []
+    for (let index = first; index < last; index++) {
+      const block = await this.#block(source, index)
+      const from = index === first ? offset - index * BLOCK_SIZE : 0
+      const to = index === last - 1 ? end - index * BLOCK_SIZE : block.length
+      parts.push(from === 0 && to === block.length ? block : block.subarray(from, to))
+    }
+    return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)
+  }
+
+  async #block(source: Source, index: number): Promise<Buffer> {
+    const { content } = source
+    for (let attempt = 0; ; attempt++) {
+      const here = await this.#fetcher.local(content, index)
+      if (here !== undefined) return here
+      if (this.#fetcher.flight(content, index) === undefined)
+        this.#fetcher.fetch(source, index, index + 1)
+      const flight = this.#fetcher.flight(content, index)
+      if (flight === undefined) continue
+      try {
+        return await this.#wait(flight.block, () => flight.range.progressMs)
+      } catch (error) {
+        // Read-ahead that somebody else cancelled, or that had no patience: a waiting reader asks himself, once.
+        const again =
+          attempt === 0 ? flight.range.owner !== undefined : attempt < 8 && wasGivenUp(error)
+        if (!again) throw error
+      }
+    }
+  }
+
+  async #wait<T>(promise: Promise<T>, progressMs: () => number): Promise<T> {
+    const start = performance.now()
+    let timer: NodeJS.Timeout | undefined
+    const limit = new Promise<never>((_, reject) => {
+      const check = (): void => {
+        const idle = performance.now() - Math.max(start, progressMs())
+        if (idle >= this.#timeoutMs) reject(new VfsError('ETIMEDOUT', 'no byte arrived in time'))
+        else timer = setTimeout(check, this.#timeoutMs - idle + 1)
+      }
+      timer = setTimeout(check, this.#timeoutMs)
+    })
+    try {
+      return await Promise.race([promise, limit])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Checks a content that is here whole, once; what proves wrong is dropped and counted. */
+  #checkWhenWhole(content: ContentId): Promise<void> {
+    const key = keyOf(content)
+    const running = this.#checks.get(key)
+    if (running !== undefined) return running
+    if (this.#blocks.verified(content) || !this.#blocks.complete(content)) return Promise.resolve()
+    const check = this.#check(content).finally(() => this.#checks.delete(key))
+    this.#checks.set(key, check)
+    return check
+  }
+
+  async #check(content: ContentId): Promise<void> {
+    const parts = this.#blocks.parts(content)
+    if (parts === undefined) return
+    const hashes = await this.#hasher.hash(parts).catch((error: unknown) => {
+      this.#log.warn({ err: error }, 'cached blocks could not be read back')
+      return undefined
+    })
+    if (hashes?.sha1 === content.sha1) {
+      this.#blocks.setVerified(content)
+      return
+    }
+    this.#log.error(
+      { sha1: content.sha1, size: content.size },
+      'content arrived with wrong bytes; dropped',
+    )
+    this.#spoiled.set(keyOf(content), (this.#spoiled.get(keyOf(content)) ?? 0) + 1)
+    this.#fetcher.forget(content)
+    await this.#blocks.drop(content)
+  }
+}
+
+function keyOf(content: ContentId): string {
+  return `${content.sha1}-${content.size}`
+}

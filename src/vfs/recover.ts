@@ -1,0 +1,137 @@
+// What happens at the start of a run: unsent bytes are found again, whatever the last run died of. Nothing here
+// deletes bytes that were promised to a program.
+import { rename } from 'node:fs/promises'
+import type { Logger } from '../base/log.ts'
+import type { StagedDescription, StagingArea } from '../cache/staging.ts'
+import { StateError, StateFile } from '../cache/state.ts'
+import type { DirInode, FileInode } from './inode.ts'
+import { sideName } from './names.ts'
+import type { Tree } from './tree.ts'
+import type { Writer } from './writer.ts'
+
+/** Opens the state file; a damaged one is set aside, and what matters is rebuilt from the staging area. */
+export async function openState(path: string, log: Logger): Promise<StateFile> {
+  try {
+    return StateFile.open(path)
+  } catch (error) {
+    if (error instanceof StateError || isLocked(error)) throw error
+    const aside = `${path}.damaged-${Date.now()}`
+    log.error(
+      { err: error, aside },
+      'the state file is damaged: starting anew from the staged files',
+    )
+    await rename(path, aside)
+    for (const suffix of ['-wal', '-shm'])
+      await rename(path + suffix, aside + suffix).catch(() => {})
+    return StateFile.open(path)
+  }
+}
+
+function isLocked(error: unknown): boolean {
+  return error instanceof Error && /locked/u.test(error.message)
+}
+
+interface RecoverParts {
+  tree: Tree
+  state: StateFile
+  staging: StagingArea
+  writer: Writer
+  log: Logger
+}
+
+export async function recover(parts: RecoverParts): Promise<void> {
+  const { tree, state, staging, writer } = parts
+  await writer.sweep()
+  const found = new Set(await staging.list())
+  dropUnpromised(parts, found)
+  for (const row of state.pending()) {
+    const inode = tree.get(row.ino)
+    if (inode?.kind === 'file' && inode.stagedId !== undefined) checkStaged(parts, inode, found)
+  }
+  for (const id of found) {
+    if (state.byStaged(id) === undefined) await takeUp(parts, id)
+  }
+}
+
+/** Entries that a program had begun and not closed when the last run died. Their bytes stay in the staging area. */
+function dropUnpromised({ tree, state, log }: RecoverParts, found: Set<string>): void {
+  for (const row of state.unpromised()) {
+    const inode = tree.get(row.ino)
+    if (inode?.kind !== 'file') continue
+    if (row.staged !== null && found.has(row.staged))
+      log.warn({ path: tree.path(inode).join('/') }, 'was never closed')
+    inode.stagedId = undefined
+    inode.stagedSize = 0
+    if (inode.parent !== undefined && inode.remote === undefined) tree.detach(inode)
+    else tree.settle(inode)
+  }
+}
+
+function checkStaged(
+  { tree, log }: RecoverParts,
+  file: FileInode,
+  found: ReadonlySet<string>,
+): void {
+  if (file.stagedId === undefined || found.has(file.stagedId)) return
+  log.error(
+    { path: tree.path(file).join('/') },
+    'its unsent bytes are missing from the staging area',
+  )
+  file.error = 'the unsent bytes are missing from the staging area'
+  tree.save(file)
+}
+
+/** A staged file that no entry knows: the state file was lost, or is older than the staging area. */
+async function takeUp(parts: RecoverParts, id: string): Promise<void> {
+  const { tree, staging, log } = parts
+  const description = await staging.describe(id).catch(() => undefined)
+  if (description === undefined || !description.closed || description.path.length === 0) {
+    const aside = await staging.setAside(id)
+    log.warn({ aside }, 'bytes that were never promised to a program are set aside')
+    return
+  }
+  const path = [...description.path]
+  const name = path.pop() as string
+  const dir = path.reduce((at, part) => dirAt(tree, at, part), tree.root)
+  const file = fileAt(tree, dir, name, description)
+  file.stagedId = id
+  file.stagedSize = description.size
+  file.promised = true
+  file.unsure = true
+  file.own.mtime = seconds(description.mtimeMs)
+  file.own.atime = seconds(description.atimeMs)
+  if (description.mode !== undefined) file.own.mode = description.mode
+  tree.touch(file)
+  log.warn({ path: description.path.join('/') }, 'unsent bytes found again')
+}
+
+function dirAt(tree: Tree, parent: DirInode, name: string): DirInode {
+  const here = tree.lookup(parent, name)
+  if (here?.kind === 'dir') return here
+  const free =
+    here === undefined
+      ? name
+      : sideName(name, 'recovered', new Date(), (taken) => tree.lookup(parent, taken) !== undefined)
+  return tree.create('dir', parent, free)
+}
+
+/** The entry whose bytes these are: the one they were written over, or a new one. */
+function fileAt(tree: Tree, dir: DirInode, name: string, { base }: StagedDescription): FileInode {
+  const here = tree.lookup(dir, name)
+  if (here === undefined) return tree.create('file', dir, name)
+  const untouched =
+    here.kind === 'file' &&
+    here.stagedId === undefined &&
+    (base === undefined || here.remote?.sha1 === base.sha1)
+  if (here.kind === 'file' && untouched) return here
+  return tree.create(
+    'file',
+    dir,
+    sideName(name, 'recovered', new Date(), (taken) => tree.lookup(dir, taken) !== undefined),
+  )
+}
+
+function seconds(ms: number): [number, number] {
+  const whole = Math.floor(ms / 1000)
+  return [whole, Math.round((ms - whole * 1000) * 1e6)]
+}

@@ -1,0 +1,330 @@
+// The steps by which write-back brings the service to what users of the mount see. Each step is one change of
+// the service, recorded in the tree as soon as the reply is here, and safe to repeat when it was not.
+import { crashPoint } from '../base/crash.ts'
+import {
+  type Drive,
+  type FileEntry,
+  isWeiyunError,
+  type RemoveItem,
+  WeiyunError,
+} from '../weiyun/index.ts'
+import type { DirInode, FileInode, Inode, RemoteFile } from './inode.ts'
+import { type Listings, remoteFile } from './listing.ts'
+import type { Step } from './plan.ts'
+import { serviceName, type Tree } from './tree.ts'
+import type { Snapshot, Writer } from './writer.ts'
+
+export interface StepsOptions {
+  tree: Tree
+  listings: Listings
+  writer: Writer
+  drive: Drive
+  /** Bytes of an upload that the service has so far. */
+  onProgress: (file: FileInode, sent: number) => void
+}
+
+export class Steps {
+  readonly #tree: Tree
+  readonly #listings: Listings
+  readonly #writer: Writer
+  readonly #drive: Drive
+  readonly #onProgress: (file: FileInode, sent: number) => void
+
+  constructor({ tree, listings, writer, drive, onProgress }: StepsOptions) {
+    this.#tree = tree
+    this.#listings = listings
+    this.#writer = writer
+    this.#drive = drive
+    this.#onProgress = onProgress
+  }
+
+  /** Takes a step other than a removal, which come in batches: `remove`. */
+  async take(
+    step: Extract<Step, { do: 'mkdir' | 'upload' | 'move' }>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (step.do === 'mkdir') return this.#mkdir(step.inode, step.dir)
+    if (step.do === 'upload') return this.#upload(step.inode, step.dir, signal)
+    return this.#move(step.inode, step.dir, step.name)
+  }
+
+  async #mkdir(inode: DirInode, dir: DirInode): Promise<void> {
+    try {
+      const entry = await this.#drive.makeDir(this.#refOf(dir), serviceName(inode), {
+        priority: 'background',
+      })
+      crashPoint('mkdir:replied')
+      inode.remote = { parent: dir.ino, name: entry.name, key: entry.key }
+      this.#tree.touch(inode)
+    } catch (error) {
+      if (!isWeiyunError(error, 'EXISTS')) throw error
+      // Ours after a lost reply, or another device's: the listing brings the key. A file in the way is a conflict.
+      await this.#refreshAround(inode, dir)
+      if (inode.remote === undefined) this.#listings.yieldName(inode, dir)
+    }
+  }
+
+  async #upload(file: FileInode, dir: DirInode, signal: AbortSignal): Promise<void> {
+    await this.#writer.snapshot(file, async (snapshot) => {
+      crashPoint('upload:hashed')
+      if (!snapshot.unchanged()) return
+      // An earlier attempt may have got through without our hearing of it.
+      if (file.unsure && dir.freshMs === undefined) await this.#refreshAround(file, dir)
+      this.#settleShadow(file, dir, snapshot)
+      const old = file.remote
+      if (old === undefined || !isContent(old, snapshot.source))
+        await this.#send(file, dir, snapshot, signal)
+      const sent = file.remote
+      if (sent === undefined) return
+      // A new file under its own name is as good as its reply. Anything else is looked at before the old
+      // version, or our copy of the bytes, may go.
+      const plain = old === undefined && sent.name === serviceName(file)
+      if (!plain) await this.#confirm(file, snapshot)
+      crashPoint('upload:confirmed')
+      if (snapshot.unchanged()) await this.#writer.finish(file, snapshot)
+    })
+  }
+
+  async #send(
+    file: FileInode,
+    dir: DirInode,
+    { source }: Snapshot,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const old = file.remote
+    file.unsure = true
+    const entry = await this.#drive.upload(this.#refOf(dir), serviceName(file), source, {
+      priority: 'background',
+      signal,
+      ...(old !== undefined && { replaces: old }),
+      ...(file.resume !== undefined && { resume: file.resume }),
+      onResumable: (token) => {
+        file.resume = token
+        this.#tree.save(file)
+      },
+      onProgress: (sent) => this.#onProgress(file, sent),
+    })
+    crashPoint('upload:replied')
+    this.#tree.transaction(() => {
+      this.#replaceRemote(file, remoteFile(dir, entry))
+      file.resume = undefined
+      file.unsure = false
+      this.#tree.touch(file)
+    })
+    crashPoint('upload:recorded')
+  }
+
+  /** The new version becomes the entry's; the old one, if it is another entry, is to be removed. */
+  #replaceRemote(file: FileInode, remote: RemoteFile): void {
+    const old = file.remote
+    file.remote = remote
+    // The new id has to leave the old row before the tombstone takes the old id over.
+    this.#tree.save(file)
+    if (old !== undefined && old.id !== remote.id) this.#tree.bury(old)
+  }
+
+  /** The listing, not the reply, says that the service has our bytes. */
+  async #confirm(file: FileInode, { source }: Snapshot): Promise<void> {
+    const remote = file.remote
+    const dir = remote === undefined ? undefined : this.#tree.get(remote.parent)
+    if (remote === undefined || dir?.kind !== 'dir') return
+    const listing = await this.#drive.list(this.#refOf(dir), { priority: 'background' })
+    if (listing === 'unchanged')
+      throw new WeiyunError('BAD_REPLY', 'an unconditional listing was answered "unchanged"')
+    const entry = listing.entries.find(
+      (one): one is FileEntry => one.kind === 'file' && one.id === remote.id,
+    )
+    if (entry?.complete && isContent(entry, source)) return
+    file.remote = undefined
+    this.#tree.touch(file)
+    throw new WeiyunError(
+      'CORRUPT',
+      'the listing does not show what was uploaded; it will be sent again',
+    )
+  }
+
+  async #move(inode: Inode, dir: DirInode, name: string): Promise<void> {
+    const item = this.#item(inode)
+    const from = inode.remote === undefined ? undefined : this.#tree.dir(inode.remote.parent)
+    try {
+      await this.#drive.move(item, this.#refOf(dir), name, { priority: 'background' })
+      crashPoint('move:replied')
+      if (inode.remote !== undefined) {
+        // Narrowed by kind, since a spread over the union would lose it.
+        if (inode.kind === 'dir')
+          inode.remote = { ...inode.remote, parent: dir.ino, name } as DirInode['remote']
+        else inode.remote = { ...inode.remote, parent: dir.ino, name } as FileInode['remote']
+      }
+      this.#tree.touch(inode)
+    } catch (error) {
+      if (isWeiyunError(error, 'UNSUPPORTED')) return this.#moveByHand(inode, dir, name)
+      if (!isWeiyunError(error, 'EXISTS', 'NOT_FOUND')) throw error
+      if (from !== undefined && from !== dir) await this.#refreshAround(inode, from)
+      await this.#refreshAround(inode, dir)
+      if (!isWeiyunError(error, 'EXISTS') || inode.parent !== dir.ino) return
+      if (!this.#adoptTwin(inode, dir)) this.#listings.yieldName(inode, dir)
+    }
+  }
+
+  /** What is in the way has our very bytes, as after an upload whose reply was lost: one of the two will do. */
+  #adoptTwin(inode: Inode, dir: DirInode): boolean {
+    const twin = dir.shadows?.get(inode.name)
+    if (inode.kind !== 'file' || twin?.kind !== 'file' || inode.remote === undefined) return false
+    if (!isContent(twin, inode.remote)) return false
+    dir.shadows?.delete(inode.name)
+    this.#tree.transaction(() => {
+      this.#replaceRemote(inode, remoteFile(dir, twin))
+      this.#tree.touch(inode)
+    })
+    return true
+  }
+
+  /** No command to rename: the same bytes under the new name by hash, then the old entry goes. */
+  async #moveByHand(inode: Inode, dir: DirInode, name: string): Promise<void> {
+    if (inode.kind === 'dir') return this.#moveDirByHand(inode, dir, name)
+    const remote = inode.remote
+    if (remote === undefined) return
+    const entry = await this.#drive.uploadByHash(this.#refOf(dir), name, remote, {
+      priority: 'background',
+    })
+    if (entry === undefined) {
+      // The service does not find its own bytes: take them here, and they go the way of any written file.
+      await this.#writer.takeOver(inode)
+      return
+    }
+    this.#tree.transaction(() => {
+      this.#replaceRemote(inode, remoteFile(dir, entry))
+      this.#tree.touch(inode)
+    })
+  }
+
+  /** A new directory takes the place; what is in the old one follows piece by piece, then the old one goes. */
+  async #moveDirByHand(inode: DirInode, dir: DirInode, name: string): Promise<void> {
+    // Everything inside must be known, or it would go with the old directory.
+    await this.#listings.refresh(inode, 'background')
+    const entry = await this.#drive.makeDir(this.#refOf(dir), name, { priority: 'background' })
+    const old = inode.remote
+    if (old === undefined) return
+    this.#tree.transaction(() => {
+      const inside = this.#tree.remoteChildren(inode)
+      inode.remote = { parent: dir.ino, name: entry.name, key: entry.key }
+      this.#tree.save(inode)
+      const grave = this.#tree.buryDir(old)
+      for (const child of inside) {
+        if (child.kind === 'dir' && child.remote !== undefined)
+          child.remote = { ...child.remote, parent: grave.ino }
+        if (child.kind === 'file' && child.remote !== undefined)
+          child.remote = { ...child.remote, parent: grave.ino }
+        this.#tree.touch(child)
+      }
+      this.#tree.touch(inode)
+    })
+  }
+
+  /** Removes entries from the service. Directories are listed once more: what others put there meanwhile stays. */
+  async remove(inodes: readonly Inode[]): Promise<(Error | undefined)[]> {
+    const results = new Map<Inode, Error | undefined>()
+    const ready: Inode[] = []
+    for (const inode of inodes) {
+      if (inode.kind === 'file' || (await this.#isEmptyThere(inode, results))) ready.push(inode)
+    }
+    const items = ready.map((inode) => this.#item(inode))
+    const errors =
+      items.length === 0 ? [] : await this.#drive.remove(items, { priority: 'background' })
+    crashPoint('remove:replied')
+    for (const [index, inode] of ready.entries()) {
+      const error = errors[index]
+      if (error === undefined || isWeiyunError(error, 'NOT_FOUND')) this.#removed(inode)
+      else if (isWeiyunError(error, 'STALE'))
+        await this.#changedSince(inode).catch((cause: unknown) =>
+          results.set(inode, cause as Error),
+        )
+      else results.set(inode, error)
+    }
+    return inodes.map((inode) => results.get(inode))
+  }
+
+  #removed(inode: Inode): void {
+    const id = inode.kind === 'dir' ? inode.remote?.key : inode.remote?.id
+    if (id !== undefined) this.#listings.noteRemoved(id)
+    inode.remote = undefined
+    this.#tree.touch(inode)
+  }
+
+  async #isEmptyThere(dir: DirInode, results: Map<Inode, Error | undefined>): Promise<boolean> {
+    try {
+      dir.stamp = undefined
+      await this.#listings.refresh(dir, 'background')
+    } catch (error) {
+      if (isWeiyunError(error, 'NOT_FOUND')) return true
+      results.set(dir, error as Error)
+      return false
+    }
+    const found = this.#tree.remoteChildren(dir).some((child) => child.parent !== undefined)
+    if (found) this.#listings.revive(dir)
+    return !found
+  }
+
+  /** Another device changed the entry after we removed it here: the listing decides what becomes of it. */
+  async #changedSince(inode: Inode): Promise<void> {
+    const dir = inode.remote === undefined ? undefined : this.#tree.get(inode.remote.parent)
+    if (dir?.kind !== 'dir') return
+    dir.stamp = undefined
+    await this.#listings.refresh(dir, 'background')
+  }
+
+  /** An entry of another device bears the name of what we are about to send. */
+  #settleShadow(file: FileInode, dir: DirInode, { source }: Snapshot): void {
+    const shadow = dir.shadows?.get(file.name)
+    if (shadow === undefined) return
+    const isOurs = shadow.kind === 'file' && isContent(shadow, source)
+    // After the state file was lost: the version that these bytes were written over, and are to replace.
+    const isOld =
+      shadow.kind === 'file' &&
+      file.predecessor !== undefined &&
+      isContent(shadow, file.predecessor)
+    if (shadow.kind !== 'file' || !(isOurs || isOld)) {
+      this.#listings.yieldName(file, dir)
+      return
+    }
+    dir.shadows?.delete(file.name)
+    file.remote = remoteFile(dir, shadow)
+    this.#tree.touch(file)
+  }
+
+  async #refreshAround(inode: Inode, dir: DirInode): Promise<void> {
+    // While a step is under way listings leave its entry alone; this one is for its sake.
+    inode.busy = false
+    dir.stamp = undefined
+    await this.#listings.refresh(dir, 'background')
+  }
+
+  #refOf(dir: DirInode): NonNullable<ReturnType<Listings['ref']>> {
+    const ref = this.#listings.ref(dir)
+    if (ref === undefined)
+      throw new WeiyunError('UNREACHABLE', 'the directory is not on the service yet')
+    return ref
+  }
+
+  #item(inode: Inode): RemoveItem {
+    if (inode.remote === undefined)
+      throw new WeiyunError('NOT_FOUND', 'the entry is not on the service')
+    const dir = this.#refOf(this.#tree.dir(inode.remote.parent))
+    if (inode.kind === 'dir')
+      return {
+        dir,
+        entry: { kind: 'dir', key: (inode.remote as { key: string }).key, name: inode.remote.name },
+      }
+    const { id, version, name, size } = inode.remote as RemoteFile
+    return { dir, entry: { kind: 'file', id, version, name, size } }
+  }
+}
+
+interface Content {
+  readonly sha1: string
+  readonly size: number
+}
+
+function isContent(one: Content, other: Content): boolean {
+  return one.sha1 === other.sha1 && one.size === other.size
+}

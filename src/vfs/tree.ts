@@ -1,0 +1,333 @@
+// The tree of inodes, in memory as far as it was looked at, whole in the state file. Everything here is
+// synchronous: between two statements of a caller nobody else sees half a change, and a change is in the
+// state file when the method returns (rows of a listing, which can be fetched again, follow a little later).
+import type { StateFile } from '../cache/state.ts'
+import {
+  DirInode,
+  FileInode,
+  fromRow,
+  type Inode,
+  type RemoteDir,
+  type RemoteFile,
+  toRow,
+} from './inode.ts'
+import { toService, toShown } from './names.ts'
+
+export const ROOT_INO = 1
+
+/** Rows of listings written in one go; about 5 ms of the event loop. */
+const LATER_ROWS = 200
+
+export class Tree {
+  readonly #state: StateFile
+  readonly #inodes = new Map<number, Inode>()
+  readonly #pending = new Set<number>()
+  readonly #later = new Set<Inode>()
+  readonly #laterById = new Map<string, Inode>()
+  #laterScheduled = false
+  #lastIno: number
+  #clock = 0
+  /** Called when an entry became pending, or may be ready for its next step. */
+  onPending: (inode: Inode) => void = () => {}
+  /** Called with the place of an entry that changed without the kernel knowing. */
+  onInvalid: (dir: DirInode, name: string) => void = () => {}
+
+  constructor(state: StateFile) {
+    this.#state = state
+    this.#lastIno = Math.max(state.lastIno(), ROOT_INO)
+    if (state.get(ROOT_INO) === undefined) {
+      const root = new DirInode(ROOT_INO, undefined, '', {})
+      this.#inodes.set(ROOT_INO, root)
+      state.save(toRow(root))
+    }
+    for (const row of state.pending()) {
+      const inode = this.#inodes.get(row.ino) ?? this.#adopt(fromRow(row))
+      this.#pending.add(inode.ino)
+    }
+  }
+
+  get root(): DirInode {
+    return this.dir(ROOT_INO)
+  }
+
+  /** Grows with every change made here; a listing asked for at clock c knows nothing of later changes. */
+  get clock(): number {
+    return this.#clock
+  }
+
+  get(ino: number): Inode | undefined {
+    const known = this.#inodes.get(ino)
+    if (known !== undefined) return known
+    const row = this.#state.get(ino)
+    return row === undefined ? undefined : this.#adopt(fromRow(row))
+  }
+
+  /** The directory of that number, which the caller knows to exist. */
+  dir(ino: number): DirInode {
+    const inode = this.get(ino)
+    if (inode?.kind !== 'dir') throw new Error(`inode ${ino} is no directory`)
+    return inode
+  }
+
+  byRemoteId(id: string): Inode | undefined {
+    const row = this.#state.byRemoteId(id)
+    if (row !== undefined) return this.get(row.ino)
+    return this.#laterById.get(id)
+  }
+
+  /** Inode numbers by seen name; complete when `dir.listed`. */
+  children(dir: DirInode): Map<string, number> {
+    if (dir.children === undefined) {
+      dir.children = new Map()
+      for (const row of this.#state.childrenOf(dir.ino)) {
+        if (!this.#inodes.has(row.ino)) this.#adopt(fromRow(row))
+        dir.children.set(row.name, row.ino)
+      }
+    }
+    return dir.children
+  }
+
+  lookup(dir: DirInode, name: string): Inode | undefined {
+    const ino = this.children(dir).get(name)
+    return ino === undefined ? undefined : this.get(ino)
+  }
+
+  /** Everything that the service has in `dir` as far as we know, removed and moved entries included. */
+  remoteChildren(dir: DirInode): Inode[] {
+    this.flushLater()
+    const rows = this.#state.remoteChildrenOf(dir.ino)
+    return rows.flatMap((row) => this.get(row.ino) ?? [])
+  }
+
+  pending(): Inode[] {
+    return [...this.#pending].flatMap((ino) => this.get(ino) ?? [])
+  }
+
+  get pendingCount(): number {
+    return this.#pending.size
+  }
+
+  /** A new entry, seen at once and saved; not yet on the service. The place must be free. */
+  create<K extends Inode['kind']>(
+    kind: K,
+    dir: DirInode,
+    name: string,
+  ): Extract<Inode, { kind: K }> {
+    const ino = ++this.#lastIno
+    const inode =
+      kind === 'dir'
+        ? new DirInode(ino, undefined, name, {})
+        : new FileInode(ino, undefined, name, {})
+    this.#inodes.set(ino, inode)
+    inode.ctimeMs = inode.mtimeMs = Date.now()
+    if (inode.kind === 'dir') {
+      inode.listed = true
+      inode.children = new Map()
+    }
+    this.place(inode, dir, name)
+    return inode as Extract<Inode, { kind: K }>
+  }
+
+  /**
+   * An entry that a listing told of: seen at once; the caller fills in what the service has and calls
+   * `saveLater`. The place must be free.
+   */
+  discover<K extends Inode['kind']>(
+    kind: K,
+    dir: DirInode,
+    name: string,
+  ): Extract<Inode, { kind: K }> {
+    const ino = ++this.#lastIno
+    const inode =
+      kind === 'dir' ? new DirInode(ino, dir.ino, name, {}) : new FileInode(ino, dir.ino, name, {})
+    this.#inodes.set(ino, inode)
+    this.children(dir).set(name, ino)
+    return inode as Extract<Inode, { kind: K }>
+  }
+
+  /** Shows an entry at another place, which must be free. */
+  place(inode: Inode, dir: DirInode, name: string): void {
+    const children = this.children(dir)
+    if (children.has(name)) throw new Error(`"${name}" is taken`)
+    if (inode.parent !== undefined) this.children(this.dir(inode.parent)).delete(inode.name)
+    inode.parent = dir.ino
+    inode.name = name
+    delete inode.own.alias
+    children.set(name, inode.ino)
+    this.touch(inode)
+  }
+
+  /** Takes an entry out of sight. What the service has of it is pending removal. */
+  detach(inode: Inode): void {
+    if (inode.parent === undefined) return
+    this.children(this.dir(inode.parent)).delete(inode.name)
+    inode.parent = undefined
+    this.touch(inode)
+  }
+
+  /** A record of a version that the service still has and that nobody sees any more: to be removed. */
+  bury(remote: RemoteFile): FileInode {
+    const file = new FileInode(++this.#lastIno, undefined, toShown(remote.name), {})
+    file.remote = remote
+    this.#inodes.set(file.ino, file)
+    this.touch(file)
+    return file
+  }
+
+  /** The same for a directory, whose entries the caller has moved or buried. */
+  buryDir(remote: RemoteDir): DirInode {
+    const dir = new DirInode(++this.#lastIno, undefined, toShown(remote.name), {})
+    dir.remote = remote
+    dir.listed = true
+    this.#inodes.set(dir.ino, dir)
+    this.touch(dir)
+    return dir
+  }
+
+  /** Drops the record of an entry that is neither seen nor on the service. */
+  forget(inode: Inode): void {
+    if (inode.parent !== undefined) this.children(this.dir(inode.parent)).delete(inode.name)
+    inode.parent = undefined
+    this.#pending.delete(inode.ino)
+    this.#unsaved(inode)
+    this.#inodes.delete(inode.ino)
+    this.#state.remove(inode.ino)
+  }
+
+  /** Saves a change of place or content and works out whether the entry is pending. */
+  touch(inode: Inode): void {
+    inode.touched = ++this.#clock
+    this.settle(inode)
+  }
+
+  /** Like `touch`, for what a listing said: it is not newer than the next listing. */
+  settle(inode: Inode): void {
+    const wasPending = inode.changedMs !== undefined
+    this.#inodes.set(inode.ino, inode) // a step that was under way may bring back a forgotten entry
+    const pending = differs(inode)
+    if (!pending) {
+      inode.changedMs = undefined
+      inode.error = undefined
+      this.#pending.delete(inode.ino)
+    } else {
+      inode.changedMs ??= Date.now()
+      this.#pending.add(inode.ino)
+    }
+    if (isGone(inode)) {
+      this.forget(inode)
+      return
+    }
+    this.save(inode)
+    if (pending || wasPending) this.onPending(inode)
+  }
+
+  save(inode: Inode): void {
+    this.#unsaved(inode)
+    this.#state.save(toRow(inode))
+  }
+
+  saveLater(inode: Inode): void {
+    // Delete first: a directory marked as listed has to come after its entries.
+    this.#unsaved(inode)
+    this.#later.add(inode)
+    const id = remoteId(inode)
+    if (id !== undefined) this.#laterById.set(id, inode)
+    if (this.#laterScheduled) return
+    this.#laterScheduled = true
+    setImmediate(() => {
+      this.#laterScheduled = false
+      this.#saveSome(LATER_ROWS)
+    })
+  }
+
+  flushLater(): void {
+    if (this.#later.size > 0) this.#saveSome(Number.POSITIVE_INFINITY)
+  }
+
+  transaction<T>(work: () => T): T {
+    return this.#state.transaction(work)
+  }
+
+  /** Names from the root of the drive down to the entry; for a removed one, those of its place on the service. */
+  path(inode: Inode): string[] {
+    const names: string[] = []
+    let at: Inode | undefined = inode
+    while (at !== undefined && at.ino !== ROOT_INO) {
+      names.unshift(
+        at.parent === undefined && at.remote !== undefined ? toShown(at.remote.name) : at.name,
+      )
+      const parent: number | undefined = at.parent ?? at.remote?.parent
+      at = parent === undefined ? undefined : this.get(parent)
+    }
+    return names
+  }
+
+  /** True when `dir` lies in `ancestor` (or is it), for the users of this mount. */
+  isBelow(dir: DirInode, ancestor: Inode): boolean {
+    let at: Inode | undefined = dir
+    while (at !== undefined) {
+      if (at.ino === ancestor.ino) return true
+      at = at.parent === undefined ? undefined : this.get(at.parent)
+    }
+    return false
+  }
+
+  #adopt(inode: Inode): Inode {
+    this.#inodes.set(inode.ino, inode)
+    return inode
+  }
+
+  #unsaved(inode: Inode): void {
+    if (!this.#later.delete(inode)) return
+    const id = remoteId(inode)
+    if (id !== undefined) this.#laterById.delete(id)
+  }
+
+  #saveSome(rows: number): void {
+    this.#state.transaction(() => {
+      for (const inode of this.#later) {
+        if (rows-- <= 0) break
+        this.save(inode)
+      }
+    })
+    const next = this.#later.values().next().value
+    if (next !== undefined) this.saveLater(next)
+  }
+}
+
+/** The name under which the service has, or is to have, an entry. */
+export function serviceName(inode: Inode): string {
+  const { remote } = inode
+  return remote !== undefined && (inode.own.alias || toShown(remote.name) === inode.name)
+    ? remote.name
+    : toService(inode.name)
+}
+
+/** The entry is seen at another place than the service has it. */
+export function isMisplaced(inode: Inode): boolean {
+  const { remote } = inode
+  if (remote === undefined || inode.parent === undefined) return false
+  return remote.parent !== inode.parent || serviceName(inode) !== remote.name
+}
+
+/** What users of the mount see differs from what the service has. */
+function differs(inode: Inode): boolean {
+  if (inode.ino === ROOT_INO) return false
+  if (inode.parent === undefined) return inode.remote !== undefined
+  if (inode.kind === 'file') {
+    if (inode.localOnly) return false
+    if (inode.stagedId !== undefined) return true
+  }
+  return inode.remote === undefined || isMisplaced(inode)
+}
+
+/** Nobody sees it, the service does not have it, nobody reads it. */
+function isGone(inode: Inode): boolean {
+  if (inode.ino === ROOT_INO || inode.parent !== undefined || inode.remote !== undefined)
+    return false
+  return inode.kind === 'dir' || inode.opens === 0
+}
+
+function remoteId(inode: Inode): string | undefined {
+  return inode.kind === 'dir' ? inode.remote?.key : inode.remote?.id
+}

@@ -1,0 +1,324 @@
+// The queue that makes dirty entries clean. It holds no work of its own: what is pending follows from the tree.
+// It decides when an entry's next step is taken, how many at once, and what a failure means for it.
+import PQueue from 'p-queue'
+import type { Logger } from '../base/log.ts'
+import type { StateFile } from '../cache/state.ts'
+import { isWeiyunError, type Limits } from '../weiyun/index.ts'
+import { VfsError } from './error.ts'
+import type { FileInode, Inode } from './inode.ts'
+import { nextStep, type Step } from './plan.ts'
+import type { Steps } from './steps.ts'
+import type { Tree } from './tree.ts'
+
+/** First and longest pause after a failure that may pass; doubled in between, with jitter. */
+const PAUSE_MS_MIN = 500
+const PAUSE_MS_MAX = 120_000
+/** What the service refuses for good is tried again this seldom: a full drive may have been emptied. */
+const REFUSED_PAUSE_MS = 10 * 60_000
+/** Removals wait this long for company, to fill a batch. */
+const BATCH_MS = 50
+const COMMANDS_MAX = 4
+
+export type Connection = 'ok' | 'unreachable' | 'expired'
+
+export interface WriteBackOptions {
+  tree: Tree
+  state: StateFile
+  steps: Steps
+  limits: () => Limits
+  /** How long an entry must have been left alone before it is sent, in ms. */
+  quietMs: number
+  log: Logger
+}
+
+export class WriteBack {
+  readonly #tree: Tree
+  readonly #state: StateFile
+  readonly #steps: Steps
+  readonly #limits: () => Limits
+  readonly #quietMs: number
+  readonly #log: Logger
+  readonly #uploads = new PQueue()
+  readonly #commands = new PQueue({ concurrency: COMMANDS_MAX })
+  /** Entries waiting for another to get on. */
+  readonly #waiting = new Map<number, Set<number>>()
+  readonly #timers = new Map<number, NodeJS.Timeout>()
+  readonly #failures = new Map<number, number>()
+  readonly #aborts = new Map<FileInode, AbortController>()
+  readonly #queued = new Set<Inode>()
+  readonly #removals = new Set<Inode>()
+  readonly #watchers = new Set<() => void>()
+  #removalTimer: NodeJS.Timeout | undefined
+  #pauseTimer: NodeJS.Timeout | undefined
+  #pauses = 0
+  #stopped = true
+  /** Somebody waits for everything to be sent: nothing stays quiet. */
+  #hurry = 0
+  connection: Connection = 'ok'
+
+  constructor(options: WriteBackOptions) {
+    this.#tree = options.tree
+    this.#state = options.state
+    this.#steps = options.steps
+    this.#limits = options.limits
+    this.#quietMs = options.quietMs
+    this.#log = options.log
+    this.#tree.onPending = (inode) => this.#changed(inode)
+  }
+
+  start(): void {
+    this.#stopped = false
+    for (const inode of this.#tree.pending()) this.#schedule(inode, 0)
+  }
+
+  /** Takes no further step; those under way are given up or finished. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const timer of this.#timers.values()) clearTimeout(timer)
+    clearTimeout(this.#removalTimer)
+    clearTimeout(this.#pauseTimer)
+    for (const abort of this.#aborts.values()) abort.abort()
+    this.#uploads.clear()
+    this.#commands.clear()
+    await Promise.all([this.#uploads.onIdle(), this.#commands.onIdle()])
+  }
+
+  /** The service may be tried again now: there is a new session, or a pause is over. */
+  resume(): void {
+    clearTimeout(this.#pauseTimer)
+    this.#pauseTimer = undefined
+    if (this.connection === 'expired') this.connection = 'ok'
+    for (const inode of this.#tree.pending()) this.#schedule(inode, 0)
+  }
+
+  /** Looks at an entry again: it was closed, or left alone. */
+  poke(inode: Inode): void {
+    this.#changed(inode)
+  }
+
+  /** The bytes of a file are changing: what is being sent is not the last word. */
+  interrupt(file: FileInode): void {
+    this.#aborts.get(file)?.abort()
+  }
+
+  /**
+   * Waits until nothing of `includes` is pending. Rejects with the first refusal, or when the service
+   * cannot be reached with the session as it is.
+   */
+  async settled(includes: (inode: Inode) => boolean, signal?: AbortSignal): Promise<void> {
+    this.#hurry++
+    try {
+      for (const inode of this.#tree.pending()) if (includes(inode)) this.#schedule(inode, 0)
+      for (;;) {
+        const left = this.#tree.pending().filter(includes)
+        const failed = left.find((inode) => inode.error !== undefined)
+        if (left.length === 0) return
+        if (failed !== undefined)
+          throw new VfsError('EIO', `${this.#tree.path(failed).join('/')}: ${failed.error}`)
+        if (this.connection === 'expired') throw new VfsError('EACCES', 'the session has expired')
+        signal?.throwIfAborted()
+        await this.#nextChange(signal)
+      }
+    } finally {
+      this.#hurry--
+    }
+  }
+
+  #nextChange(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#watchers.delete(done)
+        signal?.removeEventListener('abort', done)
+        resolve()
+      }
+      this.#watchers.add(done)
+      signal?.addEventListener('abort', done)
+    })
+  }
+
+  #changed(inode: Inode): void {
+    for (const ino of this.#waiting.get(inode.ino) ?? []) {
+      const waiter = this.#tree.get(ino)
+      if (waiter !== undefined) this.#schedule(waiter, 0)
+    }
+    this.#waiting.delete(inode.ino)
+    if (inode.changedMs !== undefined) this.#schedule(inode, this.#quietLeft(inode))
+    else this.#failures.delete(inode.ino)
+    for (const watcher of this.#watchers) watcher()
+  }
+
+  #schedule(inode: Inode, delayMs: number): void {
+    if (this.#stopped) return
+    clearTimeout(this.#timers.get(inode.ino))
+    const timer = setTimeout(() => {
+      this.#timers.delete(inode.ino)
+      this.#consider(inode)
+    }, delayMs)
+    this.#timers.set(inode.ino, timer)
+  }
+
+  /** How long an entry must still be left alone, in ms. Making a directory cannot be spared by waiting. */
+  #quietLeft(inode: Inode): number {
+    if (this.#hurry > 0 || (inode.kind === 'dir' && inode.remote === undefined)) return 0
+    const since =
+      inode.kind === 'file' && inode.stagedId !== undefined
+        ? performance.now() - inode.writtenMs
+        : 0
+    return Math.max(0, this.#quietMs - since)
+  }
+
+  #consider(inode: Inode): void {
+    if (this.#stopped || this.#pauseTimer !== undefined || this.connection === 'expired') return
+    if (this.#queued.has(inode)) return
+    const step = nextStep(this.#tree, this.#state, inode)
+    switch (step.do) {
+      case 'nothing':
+        break
+      case 'wait':
+        this.#waitFor(step.on, inode)
+        break
+      case 'remove':
+        this.#gather(inode)
+        break
+      case 'upload':
+        if (this.#quietLeft(inode) > 0) this.#schedule(inode, this.#quietLeft(inode))
+        else this.#enqueue(this.#uploads, step)
+        break
+      default:
+        this.#enqueue(this.#commands, step)
+    }
+  }
+
+  #enqueue(queue: PQueue, step: Extract<Step, { do: 'mkdir' | 'upload' | 'move' }>): void {
+    this.#queued.add(step.inode)
+    this.#uploads.concurrency = this.#limits().uploadsMax
+    void queue.add(() => this.#take(step)).catch(() => {})
+  }
+
+  #waitFor(on: Inode, waiter: Inode): void {
+    if (on.changedMs === undefined) {
+      this.#schedule(waiter, PAUSE_MS_MIN)
+      return
+    }
+    const waiters = this.#waiting.get(on.ino) ?? new Set()
+    this.#waiting.set(on.ino, waiters.add(waiter.ino))
+    if (!this.#timers.has(on.ino)) this.#consider(on)
+  }
+
+  async #take(planned: Extract<Step, { do: 'mkdir' | 'upload' | 'move' }>): Promise<void> {
+    const { inode } = planned
+    this.#queued.delete(inode)
+    if (this.#stopped || this.#pauseTimer !== undefined) return
+    // What was planned may have been overtaken while it queued.
+    const step = nextStep(this.#tree, this.#state, inode)
+    if (step.do !== planned.do) return this.#schedule(inode, 0)
+    inode.busy = true
+    const abort = new AbortController()
+    if (inode.kind === 'file') this.#aborts.set(inode, abort)
+    try {
+      await this.#steps.take(step as typeof planned, abort.signal)
+      this.#succeeded(inode)
+    } catch (error) {
+      this.#failed(inode, error)
+    } finally {
+      if (inode.kind === 'file') this.#aborts.delete(inode)
+    }
+  }
+
+  #gather(inode: Inode): void {
+    this.#queued.add(inode)
+    this.#removals.add(inode)
+    this.#removalTimer ??= setTimeout(() => {
+      this.#removalTimer = undefined
+      const batch = [...this.#removals]
+      this.#removals.clear()
+      void this.#commands.add(() => this.#removeAll(batch)).catch(() => {})
+    }, BATCH_MS)
+  }
+
+  async #removeAll(batch: Inode[]): Promise<void> {
+    // Renamed back, or opened again, in the meantime.
+    const wanted = batch.filter((inode) => nextStep(this.#tree, this.#state, inode).do === 'remove')
+    for (const inode of batch) this.#queued.delete(inode)
+    if (this.#stopped || this.#pauseTimer !== undefined) return
+    for (const inode of wanted) inode.busy = true
+    try {
+      const errors = await this.#steps.remove(wanted)
+      for (const [index, inode] of wanted.entries()) {
+        const error = errors[index]
+        if (error === undefined) this.#succeeded(inode)
+        else this.#failed(inode, error)
+      }
+    } catch (error) {
+      for (const inode of wanted) this.#failed(inode, error)
+    }
+  }
+
+  #succeeded(inode: Inode): void {
+    inode.busy = false
+    this.#failures.delete(inode.ino)
+    this.#pauses = 0
+    this.connection = 'ok'
+    if (inode.error !== undefined) {
+      inode.error = undefined
+      this.#tree.save(inode)
+    }
+    this.#changed(inode)
+  }
+
+  #failed(inode: Inode, error: unknown): void {
+    inode.busy = false
+    if (isWeiyunError(error, 'ABORTED')) {
+      this.#schedule(inode, this.#quietLeft(inode))
+    } else if (isWeiyunError(error, 'SESSION_EXPIRED')) {
+      this.connection = 'expired'
+      this.#log.warn(
+        'the session has expired: unsaved files stay in the journal until there is a new one',
+      )
+    } else if (isWeiyunError(error, 'UNREACHABLE', 'TIMEOUT')) {
+      this.connection = 'unreachable'
+      this.#pause()
+    } else {
+      const failures = (this.#failures.get(inode.ino) ?? 0) + 1
+      this.#failures.set(inode.ino, failures)
+      const refused =
+        isWeiyunError(error) && !error.retryable && !isWeiyunError(error, 'NOT_FOUND', 'STALE')
+      this.#log.warn(
+        { err: error, path: this.#tree.path(inode).join('/'), failures },
+        'could not be sent',
+      )
+      if (refused || failures >= REPORTED_FAILURES) {
+        inode.error = error instanceof Error ? error.message : String(error)
+        this.#tree.save(inode)
+      }
+      if (isWeiyunError(error, 'NOT_FOUND')) this.#doubtPlace(inode)
+      this.#schedule(inode, refused ? REFUSED_PAUSE_MS : backOffMs(failures))
+    }
+    for (const watcher of this.#watchers) watcher()
+  }
+
+  /** Something above is not where we believe it is: ask for listings before the next attempt. */
+  #doubtPlace(inode: Inode): void {
+    for (const ino of [inode.parent, inode.remote?.parent]) {
+      const dir = ino === undefined ? undefined : this.#tree.get(ino)
+      if (dir?.kind === 'dir') this.onDoubt(dir.ino)
+    }
+  }
+
+  /** Called with the inode number of a directory whose place on the service is in doubt. */
+  onDoubt: (ino: number) => void = () => {}
+
+  #pause(): void {
+    if (this.#pauseTimer !== undefined || this.#stopped) return
+    this.#pauseTimer = setTimeout(() => this.resume(), backOffMs(++this.#pauses))
+    this.#pauseTimer.unref()
+  }
+}
+
+/** A failure that may pass is shown to the user once it has not passed for so many attempts. */
+const REPORTED_FAILURES = 6
+
+function backOffMs(failures: number): number {
+  const full = Math.min(PAUSE_MS_MIN * 2 ** (failures - 1), PAUSE_MS_MAX)
+  return full / 2 + Math.random() * (full / 2)
+}

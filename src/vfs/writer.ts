@@ -1,0 +1,344 @@
+// Dirty bytes: what programs write, in staging files on this disk, until write-back has sent them. Writing
+// never asks the service; only filling the gaps of a partly written file does, when it is about to be sent.
+import type { Logger } from '../base/log.ts'
+import type { BlockCache } from '../cache/blocks.ts'
+import type { Hasher } from '../cache/hasher.ts'
+import type { StagedAbout, StagedFile, StagingArea } from '../cache/staging.ts'
+import type { StateFile } from '../cache/state.ts'
+import type { UploadSource } from '../weiyun/index.ts'
+import type { Source } from './fetcher.ts'
+import type { FileInode, RemoteFile } from './inode.ts'
+import { type Reader, ReadState } from './reader.ts'
+import type { Tree } from './tree.ts'
+
+/** Gaps are filled in steps of this size. */
+const FILL_BYTES = 1024 * 1024
+
+export interface WriterOptions {
+  tree: Tree
+  state: StateFile
+  staging: StagingArea
+  blocks: BlockCache
+  reader: Reader
+  hasher: Hasher
+  /** Where the bytes of a version can be fetched. */
+  sourceOf: (file: FileInode, version: RemoteFile) => Source
+  log: Logger
+}
+
+/** What an upload sends, and how to tell afterwards whether it was still the whole truth. */
+export interface Snapshot {
+  readonly source: UploadSource
+  /** CRC-32 of each 64 KiB block; undefined where the bytes never came here. */
+  readonly crcs: Uint32Array | undefined
+  unchanged(): boolean
+}
+
+/** A staged file while somebody works on it. */
+interface Use {
+  readonly file: Promise<StagedFile>
+  users: number
+  /** The bytes are saved or given up: whoever comes now starts with a new staged file. */
+  retired: boolean
+}
+
+export class Writer {
+  readonly #tree: Tree
+  readonly #state: StateFile
+  readonly #staging: StagingArea
+  readonly #blocks: BlockCache
+  readonly #reader: Reader
+  readonly #hasher: Hasher
+  readonly #sourceOf: (file: FileInode, version: RemoteFile) => Source
+  readonly #log: Logger
+  readonly #uses = new Map<FileInode, Use>()
+  /** Descriptors on their way out: opening the same file again has to wait for what they record last. */
+  readonly #closing = new Map<FileInode, Promise<void>>()
+  /** `writeSeq` of a staged file at its last promise, so that a close without writes costs nothing. */
+  readonly #promised = new Map<string, number>()
+
+  /** Called when an upload of ours became the version of a file. */
+  onSent: (file: FileInode) => void = () => {}
+
+  constructor(options: WriterOptions) {
+    this.#tree = options.tree
+    this.#state = options.state
+    this.#staging = options.staging
+    this.#blocks = options.blocks
+    this.#reader = options.reader
+    this.#hasher = options.hasher
+    this.#sourceOf = options.sourceOf
+    this.#log = options.log
+  }
+
+  /** A new file is dirty from the start: it has to reach the service even when nothing is written. */
+  async create(file: FileInode): Promise<void> {
+    await this.#use(file, undefined, async () => {})
+  }
+
+  /** Gives a dirty file the bytes of a version that the service has, without fetching any. */
+  async clone(file: FileInode, version: RemoteFile): Promise<void> {
+    const id = file.stagedId
+    if (id !== undefined) {
+      this.#clean(file)
+      this.#state.discard(id)
+    }
+    await this.#use(file, version, (staged) => this.#record(file, staged))
+    if (id !== undefined) await this.#drop(id)
+  }
+
+  /** Makes a clean file dirty without changing a byte of it, to send it anew. */
+  async takeOver(file: FileInode): Promise<void> {
+    await this.#use(file, file.remote, (staged) => this.#record(file, staged))
+  }
+
+  async write(file: FileInode, bytes: Buffer, offset: number): Promise<void> {
+    await this.#use(file, file.remote, async (staged) => {
+      await staged.write(bytes, offset)
+      this.#wrote(file, staged)
+      if (staged.needsFill) await this.#fill(file, staged)
+    })
+  }
+
+  async truncate(file: FileInode, size: number): Promise<void> {
+    await this.#use(file, size > 0 ? file.remote : undefined, async (staged) => {
+      await staged.truncate(size)
+      this.#wrote(file, staged)
+    })
+  }
+
+  /** Reads a dirty file: what was written, and the version underneath where nothing was. */
+  async read(file: FileInode, state: ReadState, offset: number, length: number): Promise<Buffer> {
+    return this.#use(file, file.remote, async (staged) => {
+      const end = Math.min(offset + length, staged.size)
+      if (end <= offset) return Buffer.alloc(0)
+      const gaps = staged.extents.gaps(offset, end)
+      const bytes = await staged.read(offset, end - offset)
+      for (const [from, to] of gaps) {
+        const under = await this.#underneath(file, state, from, to)
+        under.copy(bytes, from - offset)
+      }
+      return bytes
+    })
+  }
+
+  /**
+   * Returns once the bytes written so far are in the journal under the name of now: a killed process cannot lose
+   * them. `durable`: nor a power cut. Does nothing for a clean file.
+   */
+  async promise(file: FileInode, durable = false): Promise<void> {
+    if (file.stagedId === undefined) return
+    await this.#use(file, file.remote, async (staged) => {
+      if (!file.promised || this.#promised.get(staged.id) !== staged.writeSeq)
+        await this.#record(file, staged)
+      if (durable) await Promise.all([staged.sync(), this.#state.sync()])
+    })
+  }
+
+  /** Writes name and times of now into the staging file, so that it can tell them without the state file. */
+  async describe(file: FileInode): Promise<void> {
+    if (file.stagedId === undefined || !file.promised) return
+    await this.#use(file, file.remote, (staged) => staged.describe(this.#about(file)))
+  }
+
+  /** Takes the bytes as they are, gaps filled and hashed, and hands them to `work`. */
+  async snapshot<T>(file: FileInode, work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+    return this.#use(file, file.remote, async (staged) => {
+      const isClone =
+        staged.extents.bytes === 0 && file.base?.size === staged.size && staged.size > 0
+      if (!isClone) await this.#fill(file, staged)
+      const seq = staged.writeSeq
+      const { size, path, dataStart } = staged
+      const hashed = isClone
+        ? undefined
+        : await this.#hasher.hash([{ path, start: dataStart, length: size }])
+      const source: UploadSource = {
+        size,
+        sha1: hashed?.sha1 ?? file.base?.sha1 ?? '',
+        md5: hashed?.md5 ?? file.base?.md5 ?? '',
+        file: { path, start: dataStart },
+        read: async (offset, length) => {
+          // Only a service that does not know its own bytes asks for those of a clone.
+          if (isClone) await this.#fill(file, staged)
+          return staged.read(offset, length)
+        },
+      }
+      const unchanged = (): boolean => !staged.writing && staged.writeSeq === seq
+      return work({ source, crcs: hashed?.crcs, unchanged })
+    })
+  }
+
+  /** The service has the bytes: the entry is clean, and the bytes become part of the read cache. */
+  async finish(file: FileInode, { source, crcs }: Snapshot): Promise<void> {
+    const id = file.stagedId
+    if (id === undefined) return
+    this.#tree.transaction(() => {
+      this.#clean(file)
+      this.#state.discard(id)
+      this.#tree.touch(file)
+    })
+    this.onSent(file)
+    if (crcs !== undefined) {
+      const content = { sha1: source.sha1, size: source.size }
+      await this.#blocks.adopt(content, source.file.path, source.file.start, crcs)
+      this.#blocks.setVerified(content)
+    }
+    await this.#drop(id)
+  }
+
+  /** Nobody wants the unsaved bytes any more: the file was removed. */
+  async discard(file: FileInode): Promise<void> {
+    const id = file.stagedId
+    if (id === undefined) return
+    this.#tree.transaction(() => {
+      this.#clean(file)
+      this.#state.discard(id)
+      this.#tree.touch(file)
+    })
+    await this.#drop(id)
+  }
+
+  /** Lets go of the descriptor of a file that nobody has open any more. */
+  async release(file: FileInode): Promise<void> {
+    const use = this.#uses.get(file)
+    if (use !== undefined) await this.#closeUnused(file, use)
+  }
+
+  /** Finishes removals that an earlier run was killed in. */
+  async sweep(): Promise<void> {
+    for (const id of this.#state.discarded()) await this.#drop(id)
+  }
+
+  async #drop(id: string): Promise<void> {
+    this.#promised.delete(id)
+    await this.#staging.remove(id)
+    this.#state.forgetDiscarded(id)
+  }
+
+  #clean(file: FileInode): void {
+    const use = this.#uses.get(file)
+    if (use !== undefined) use.retired = true
+    this.#uses.delete(file)
+    file.stagedId = undefined
+    file.base = undefined
+    file.promised = false
+    file.stagedSize = 0
+    file.resume = undefined
+  }
+
+  #wrote(file: FileInode, staged: StagedFile): void {
+    file.stagedSize = staged.size
+    file.writtenMs = performance.now()
+    const now = Date.now()
+    file.own.mtime = [Math.floor(now / 1000), (now % 1000) * 1_000_000]
+  }
+
+  #about(file: FileInode): StagedAbout {
+    const at = (time: readonly [number, number] | undefined): number =>
+      time ? time[0] * 1000 + time[1] / 1e6 : file.mtimeMs
+    const about: StagedAbout = {
+      path: this.#tree.path(file),
+      mtimeMs: at(file.own.mtime),
+      atimeMs: at(file.own.atime),
+      ctimeMs: file.ctimeMs,
+      closed: true,
+    }
+    if (file.own.mode !== undefined) about.mode = file.own.mode
+    if (file.base !== undefined) about.base = { ...file.base }
+    const replaces = file.remote ?? file.predecessor
+    about.extra = replaces === undefined ? null : { sha1: replaces.sha1, size: replaces.size }
+    return about
+  }
+
+  async #fill(file: FileInode, staged: StagedFile): Promise<void> {
+    const state = new ReadState()
+    for (const [start, end] of staged.extents.gaps(0, staged.size)) {
+      for (let at = start; at < end; at += FILL_BYTES) {
+        const to = Math.min(at + FILL_BYTES, end)
+        await staged.fill(await this.#underneath(file, state, at, to), at)
+      }
+    }
+    this.#reader.release(state)
+  }
+
+  async #underneath(file: FileInode, state: ReadState, from: number, to: number): Promise<Buffer> {
+    const { base } = file
+    const bytes =
+      base === undefined
+        ? Buffer.alloc(0)
+        : await this.#reader.read(this.#sourceOf(file, base), state, from, to - from)
+    return bytes.length === to - from ? bytes : Buffer.concat([bytes], to - from)
+  }
+
+  /** Works on the staged file, opening or making it; the bytes of `base` show through a new one. */
+  async #use<T>(
+    file: FileInode,
+    base: RemoteFile | undefined,
+    work: (staged: StagedFile) => Promise<T>,
+  ): Promise<T> {
+    for (;;) {
+      await this.#closing.get(file)
+      const use = this.#uses.get(file) ?? { file: this.#open(file, base), users: 0, retired: false }
+      this.#uses.set(file, use)
+      use.users++
+      try {
+        const staged = await use.file
+        if (!use.retired) return await work(staged)
+      } finally {
+        use.users--
+        await this.#closeUnused(file, use)
+      }
+    }
+  }
+
+  /** A clean file, or one that nobody has open, needs no descriptor: ten thousand may be waiting. */
+  async #closeUnused(file: FileInode, use: Use): Promise<void> {
+    if (use.users > 0 || !(use.retired || file.opens === 0)) return
+    if (this.#uses.get(file) === use) this.#uses.delete(file)
+    if (use.retired) return this.#close(file, use)
+    const closing = this.#close(file, use).finally(() => this.#closing.delete(file))
+    this.#closing.set(file, closing)
+    await closing
+  }
+
+  async #close(file: FileInode, use: Use): Promise<void> {
+    try {
+      const staged = await use.file
+      // Without a record the bytes could not be taken up again; `truncate` without `open` comes by here.
+      if (!use.retired && this.#promised.get(staged.id) !== staged.writeSeq)
+        await this.#record(file, staged)
+      await staged.close()
+    } catch (error) {
+      this.#log.error(
+        { err: error, path: this.#tree.path(file).join('/') },
+        'a staged file could not be closed',
+      )
+    }
+  }
+
+  async #record(file: FileInode, staged: StagedFile): Promise<void> {
+    const seq = staged.writeSeq
+    await staged.describe(this.#about(file))
+    this.#promised.set(staged.id, seq)
+    file.promised = true
+    this.#tree.touch(file)
+  }
+
+  async #open(file: FileInode, base: RemoteFile | undefined): Promise<StagedFile> {
+    let staged: StagedFile
+    if (file.stagedId !== undefined) {
+      staged = await this.#staging.open(file.stagedId)
+      file.base = staged.description.base as unknown as RemoteFile | undefined
+      file.predecessor = (staged.description.extra ??
+        undefined) as unknown as FileInode['predecessor']
+    } else {
+      staged = await this.#staging.create({ size: base?.size ?? 0 })
+      file.base = base
+      file.stagedId = staged.id
+      file.stagedSize = staged.size
+      file.promised = false
+      this.#tree.touch(file)
+    }
+    return staged
+  }
+}
