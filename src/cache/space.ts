@@ -19,6 +19,9 @@ export interface SpaceOptions {
   marginBytes?: number
 }
 
+/** Disk space is given out in such units. */
+export const PAGE_BYTES = 4096
+
 const MARGIN_BYTES = 64 * 1024 * 1024
 const MEASURED_FOR_MS = 1000
 /** Evicting a little more than was asked for spares the next writers the wait. */

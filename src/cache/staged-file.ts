@@ -10,7 +10,7 @@ import { syncDir } from '../base/atomic.ts'
 import { crashPoint } from '../base/crash.ts'
 import { ExtentSet, type ReadonlyExtentSet } from '../base/extents.ts'
 import { RangeLock } from './range-lock.ts'
-import type { Share } from './space.ts'
+import { PAGE_BYTES, type Share } from './space.ts'
 import {
   DATA_START,
   encodeSlot,
@@ -23,9 +23,6 @@ import {
 
 /** With more ranges than this the owner should fill gaps, before the description outgrows its slot. */
 export const EXTENTS_MAX = 1000
-
-/** Disk space is given out in such units. */
-const PAGE_BYTES = 4096
 
 /** What the caller of `create` has reserved: the first page of each slot. */
 export const HEADER_BYTES = 2 * PAGE_BYTES
@@ -172,8 +169,13 @@ export class StagedFile {
       for (let done = 0; done < buffer.length; ) {
         const at = DATA_START + offset + done
         const { bytesRead } = await this.#handle.read(buffer, done, buffer.length - done, at)
-        if (bytesRead === 0) throw unusable(this.id, 'lacks bytes that it should have')
-        done += bytesRead
+        if (bytesRead > 0) {
+          done += bytesRead
+          continue
+        }
+        // Below `size`, but nothing was written so far out: the base shows through there.
+        if (this.#extents.end > offset + done) throw unusable(this.id, 'lacks bytes that it had')
+        return buffer.fill(0, done)
       }
       return buffer
     }

@@ -1,0 +1,42 @@
+// The hashes that the service knows contents by, and the checksums that the block cache keeps, in one
+// pass over the bytes.
+import { createHash } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import { BLOCK_SIZE } from './segment.ts'
+
+/** Hashes are lower-case hex. */
+export interface Digests {
+  sha1: string
+  md5: string
+  /** CRC-32 of each block of BLOCK_SIZE, the last one as short as it is. */
+  crcs: Uint32Array
+}
+
+export class Digest {
+  readonly #sha1 = createHash('sha1')
+  readonly #md5 = createHash('md5')
+  readonly #crcs: number[] = []
+  #size = 0
+
+  update(bytes: Buffer): void {
+    this.#sha1.update(bytes)
+    this.#md5.update(bytes)
+    for (let at = 0; at < bytes.length; ) {
+      const inBlock = this.#size % BLOCK_SIZE
+      const part = bytes.subarray(at, at + BLOCK_SIZE - inBlock)
+      if (inBlock === 0) this.#crcs.push(crc32(part))
+      else this.#crcs.push(crc32(part, this.#crcs.pop()))
+      at += part.length
+      this.#size += part.length
+    }
+  }
+
+  /** To be called once, after the last byte. */
+  finish(): Digests {
+    return {
+      sha1: this.#sha1.digest('hex'),
+      md5: this.#md5.digest('hex'),
+      crcs: Uint32Array.from(this.#crcs),
+    }
+  }
+}
