@@ -4,7 +4,7 @@ import { constants } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from '../base/log.ts'
 import { BlockCache } from '../cache/blocks.ts'
-import { openCacheDir } from '../cache/cachedir.ts'
+import { lockCacheDir, openCacheDir } from '../cache/cachedir.ts'
 import { Hasher } from '../cache/hasher.ts'
 import { Space } from '../cache/space.ts'
 import { StagingArea } from '../cache/staging.ts'
@@ -656,20 +656,16 @@ interface OpenedCache {
 }
 
 async function openCache({ stateDir, cacheDir, log, options }: VfsParts): Promise<OpenedCache> {
-  const cache = await openCacheDir({ dir: cacheDir })
+  const lock = await lockCacheDir(cacheDir)
   try {
+    await openCacheDir({ dir: cacheDir })
     const state = await openState(join(stateDir, 'state.db'), log)
     const space = new Space({ dir: cacheDir, capacity: options.cacheSize })
-    const staging = await StagingArea.open({ dir: cache.stagingDir, log, space })
+    const staging = await StagingArea.open({ dir: join(cacheDir, 'staging'), log, space })
     const blocks = await BlockCache.open({ dir: cacheDir, log, space })
-    return { state, space, blocks, staging, hasher: Hasher.start(), release: () => cache.close() }
+    return { state, space, blocks, staging, hasher: Hasher.start(), release: () => lock.release() }
   } catch (error) {
-    cache.close()
+    lock.release()
     throw error
   }
-}
-
-/** Whether a failure at the start only means that the service cannot be asked. */
-export function isSessionProblem(error: unknown): boolean {
-  return isWeiyunError(error, 'SESSION_EXPIRED')
 }
