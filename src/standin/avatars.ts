@@ -1,8 +1,9 @@
-// Avatars: a lookup that needs no login, and the pictures it points to (classic.md, section 7). Accounts of this
-// service have one, a square in a colour of their own; the rest of the world has none.
+// Avatars: a lookup that needs no login, and the pictures it points to (classic.md, section 7).
+// Accounts of this service have one, a square in a colour of their own; the rest of the world has
+// none.
 import { crc32, deflateSync } from 'node:zlib'
 import { type Reply, type Route, reply } from './http.ts'
-import type { Store } from './store.ts'
+import type { Store } from './store/store.ts'
 
 /** Edge in pixels for imgtype 1 to 5 [I]. */
 const EDGES = [40, 50, 100, 140, 640]

@@ -4,14 +4,21 @@ import type { Call } from './http.ts'
 import { RET, Refusal } from './refusal.ts'
 
 /**
- * What can go wrong. Before the work is done, so that it is not:
- * `reset` connection reset; `stall` no answer for `ms`, then a dropped connection; `delay` an answer `ms` later;
- * `status-<n>` that HTTP status; `html` a page with status 200; `busy` 190042; `expired-session` 190051;
- * `ret:<n>` that result code; `expired-url` 403 (data URLs only).
- * After it is done: `lost-reply` dropped connection; `duplicate-reply` done once more, the second answer sent;
- * `malformed` half the text in a well-formed reply; `truncated` half of the announced body;
- * `corrupted` one bit flipped (data URLs only); `wrong-range` another range, said so; `ignore-range` 200 with all
- * (both: requests with a Range only).
+ * What can go wrong.
+ *
+ * Before the work is done, so that it is not:
+ * - `reset`: the connection is reset; `stall`: no answer for `ms`, then a dropped connection
+ * - `delay`: all goes well, `ms` later
+ * - `status-<n>`: that HTTP status; `html`: a page with status 200
+ * - `busy`: 190042; `expired-session`: 190051; `ret:<n>`: that result code
+ * - `expired-url`: 403 (data URLs only)
+ *
+ * After it is done:
+ * - `lost-reply`: a dropped connection; `duplicate-reply`: done once more, and answered accordingly
+ * - `malformed`: half of the text, well announced; `truncated`: all announced, half sent
+ * - `corrupted`: one bit flipped (data URLs only)
+ * - `wrong-range`: another range, and saying so; `ignore-range`: 200 with everything (data URLs
+ *   that are asked for a range only)
  */
 export type FaultKind = string
 
@@ -29,8 +36,12 @@ export interface Fault {
   ms?: number | undefined
 }
 
-const KINDS =
-  /^(reset|stall|delay|status-[45]\d\d|html|busy|expired-session|ret:-?\d{1,9}|expired-url|lost-reply|duplicate-reply|malformed|truncated|corrupted|wrong-range|ignore-range)$/
+const KINDS = new RegExp(
+  `^(${[
+    'reset|stall|delay|status-[45]\\d\\d|html|busy|expired-session|ret:-?\\d{1,9}|expired-url',
+    'lost-reply|duplicate-reply|malformed|truncated|corrupted|wrong-range|ignore-range',
+  ].join('|')})$`,
+)
 
 const kind: Reader<FaultKind> = (value, field) => {
   const name = text(value, field)
@@ -44,12 +55,22 @@ const rate: Reader<number> = (value, field) => {
   return chance
 }
 
+const expression: Reader<string> = (value, field) => {
+  const source = text(value, field)
+  try {
+    new RegExp(source)
+  } catch {
+    throw new Refusal(RET.BAD_PARAMETER, `${field} is not a regular expression`)
+  }
+  return source
+}
+
 export const fault: Reader<Fault> = record({
   kind,
   rate: optional(rate),
   times: optional(count),
   after: optional(count),
-  match: optional(text),
+  match: optional(expression),
   ms: optional(count),
 })
 
@@ -64,13 +85,11 @@ export class Faults {
   #rules: Rule[] = []
 
   /** Replaces all rules; the first that hits a request decides what happens to it. */
-  set(faults: Fault[]): void {
-    this.#rules = faults.map((given) => ({
-      fault: given,
-      match: new RegExp(given.match ?? ''),
-      passed: 0,
-      hits: 0,
-    }))
+  set(faults: readonly Fault[]): void {
+    this.#rules = faults.map((given, i) => {
+      const known = fault(given, `faults[${i}]`)
+      return { fault: known, match: new RegExp(known.match ?? ''), passed: 0, hits: 0 }
+    })
   }
 
   /** The rules and how often each has hit. */

@@ -1,5 +1,6 @@
-// Strict readers for what a client sends: every field is named, typed and of the right length, and a field that
-// no protocol sheet knows is an error. A client bug must not hide behind a service that shrugs.
+// Strict readers for what a client sends: every field is named, typed and of the right length, and
+// a field that no protocol sheet knows is an error. A client bug must not hide behind a service
+// that shrugs.
 import { RET, Refusal } from './refusal.ts'
 
 /** Turns a raw value into a T, or refuses it. `field` is the path of the value, for the journal. */

@@ -1,5 +1,5 @@
-// A request and a reply as the dialects see them: parsed once, bodies read on demand and sent later, so that the
-// server can delay, damage or repeat what a dialect decided.
+// A request and a reply as the dialects see them: parsed once, bodies read on demand and sent
+// later, so that the server can delay, damage or repeat what a dialect decided.
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 
 /** Where the bytes of a reply come from. */
@@ -80,7 +80,10 @@ function parseCookies(header: string | undefined): Map<string, string> {
 /** A dialect's share of the URL space. */
 export interface Route {
   matches(call: Call): boolean
-  /** What the journal, the counters and the fault rules call this request: a command, or a kind of transfer. */
+  /**
+   * What the journal, the counters and the fault rules call this request: a command, or a kind of
+   * transfer.
+   */
   name(call: Call): string
   handle(call: Call): Promise<Reply> | Reply
   /** The reply that says this result code in the dialect's own form. */

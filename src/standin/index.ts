@@ -1,17 +1,19 @@
-// The front door of the local service: a stand-in for Weiyun with real HTTP on loopback and real storage on disk.
+// The front door of the local service: a stand-in for Weiyun with real HTTP on loopback and real
+// storage on disk.
 import { resolve } from 'node:path'
-import { Admin } from './admin.ts'
-import { serveAdmin } from './admin-endpoint.ts'
+import { Admin } from './admin/admin.ts'
+import { serveAdmin } from './admin/endpoint.ts'
 import { avatarRoutes } from './avatars.ts'
-import { classicRoute } from './classic.ts'
-import { dataRoute, downRoute } from './data-download.ts'
-import { chunkRoute, formRoute } from './data-upload.ts'
+import { classicRoute } from './classic/classic.ts'
+import { downRoute } from './classic/download.ts'
+import { newcgiRoute } from './classic/newcgi.ts'
+import { dataRoute } from './data/download.ts'
+import { chunkRoute, formRoute } from './data/upload.ts'
 import { type Fault, Faults } from './faults.ts'
 import { Journal } from './journal.ts'
-import { newcgiRoute } from './newcgi.ts'
 import { type Controls, StandinServer } from './server.ts'
 import { writeSessions } from './session-files.ts'
-import { Store } from './store.ts'
+import { Store } from './store/store.ts'
 
 export interface StandinOptions {
   dataDir: string
@@ -54,7 +56,7 @@ export async function startStandin(options: StandinOptions): Promise<Standin> {
       journal: new Journal(),
       disabled: new Map(),
     }
-    controls.faults.set([...(options.faults ?? [])])
+    controls.faults.set(options.faults ?? [])
     const routes = [
       classicRoute(store),
       newcgiRoute(store),

@@ -1,12 +1,16 @@
-// What was asked of the service and what it answered: one record a request, the newest kept, and sums by name.
-// No secrets: paths and queries hold tokens and signed links, so only the route's own name is kept.
+// What was asked of the service and what it answered: one record a request, the newest kept, and
+// sums by name. No secrets: paths and queries hold tokens and signed links, so only the route's own
+// name is kept.
 
 export interface JournalEntry {
   seq: number
   /** When the request came in, in ms since 1970. */
   timeMs: number
   method: string
-  /** The command, or the kind of transfer: `get_dir_list`, `2301`, `wy_down`, `ftn-chunk`, `ftn-get`, … */
+  /**
+   * The command, or the kind of transfer: `get_dir_list`, `2301`, `wy_down`, `ftn-chunk`,
+   * `ftn-get`, …
+   */
   name: string
   uin: number | null
   /** 0 while the request is under way, and for good when its connection was dropped. */

@@ -5,9 +5,10 @@ import { clashStamp } from './times.ts'
 const FORBIDDEN = '\\/:*?"<>|'
 
 /**
- * Refuses a name the service does not store: 1080 too long, 1088 for the rest. Forbidden characters and length:
- * classic.md, section 8. Control characters and a dot or space at the end are refused too [I]: the site strips
- * such dots itself because the server answers 1088 to "some names with several dots" (newcgi.md, 5.1).
+ * Refuses a name the service does not store: 1080 too long, 1088 for the rest. Forbidden
+ * characters and length: classic.md, section 8. Control characters and a dot or space at the end
+ * are refused too [I]: the site strips such dots itself, because the server answers 1088 to "some
+ * names with several dots" (newcgi.md, 5.1).
  */
 export function checkName(name: string, charsMax: number): void {
   if ([...name].length > charsMax) {
@@ -23,7 +24,10 @@ export function checkName(name: string, charsMax: number): void {
   }
 }
 
-/** `report.pdf` → `report2015-1-2 20.30.3.pdf`, cut so that it still fits (classic.md, "Names that clash"). */
+/**
+ * `report.pdf` → `report2015-1-2 20.30.3.pdf`, cut so that it still fits (classic.md, "Names that
+ * clash").
+ */
 export function stampedName(name: string, timeMs: number, charsMax: number): string {
   const dot = name.lastIndexOf('.')
   const stem = dot > 0 ? name.slice(0, dot) : name

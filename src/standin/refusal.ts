@@ -1,5 +1,5 @@
-// The service's own words for "no": result codes by name, and the error that carries one from wherever a
-// request is judged to the dialect that writes the reply.
+// The service's own words for "no": result codes by name, and the error that carries one from
+// wherever a request is judged to the dialect that writes the reply.
 
 /** Result codes this service gives, named by what went wrong (errors.md, sections 3, 5, 6, 8). */
 export const RET = {

@@ -1,4 +1,5 @@
-// Puts a reply on the wire: whole or in pieces, at the simulated speed, and damaged where a fault says so.
+// Puts a reply on the wire: whole or in pieces, at the simulated speed, and damaged where a fault
+// says so.
 import { createReadStream } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { type Body, type Reply, sizeOf } from './http.ts'
@@ -12,7 +13,10 @@ export interface Line {
   pass(size: number): Promise<void>
 }
 
-/** Returns how many bytes of the body went out. `truncated` announces all of it, sends half and hangs up. */
+/**
+ * Returns how many bytes of the body went out. `truncated` announces all of it, sends half and
+ * hangs up.
+ */
 export async function send(
   response: ServerResponse,
   reply: Reply,

@@ -1,5 +1,5 @@
-// The HTTP server of the local service: finds the dialect a request is for, lets faults and the simulated network
-// act on it, and keeps the journal. It judges nothing itself but the address.
+// The HTTP server of the local service: finds the dialect a request is for, lets faults and the
+// simulated network act on it, and keeps the journal. It judges nothing itself but the address.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -228,8 +228,9 @@ const NOWHERE: Route = {
 }
 
 /**
- * What a request asks for, in origin form or, through a proxy setting, in absolute form. Undefined for a host that
- * is neither the service's nor this machine: a web page elsewhere must not reach it under a name of its own.
+ * What a request asks for, in origin form or, through a proxy setting, in absolute form. Undefined
+ * for a host that is neither the service's nor this machine: a web page elsewhere must not reach it
+ * under a name of its own.
  */
 function targetOf(request: IncomingMessage, self: { host: string; port: number }): URL | undefined {
   const { url = '/', headers } = request

@@ -1,8 +1,9 @@
-// Session files: what a client needs to log in as an account, one file for each dialect, readable by their owner only.
+// Session files: what a client needs to log in as an account, one file for each dialect, readable
+// by their owner only.
 import { randomUUID } from 'node:crypto'
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Account } from './accounts.ts'
+import type { Account } from './store/accounts.ts'
 
 /** What the session file of a dialect holds besides `dialect`. */
 const FORMS: Record<string, (account: Account) => object> = {
