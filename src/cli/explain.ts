@@ -6,7 +6,7 @@ export interface Explained {
   readonly exitCode: number
 }
 
-/** Errors of the client library, by code: which exit code, and what helps. */
+/** Errors of the parts below, by code: which exit code, and what helps. */
 const BY_CODE: Record<string, { exitCode: number; remedy?: string }> = {
   SESSION_EXPIRED: {
     exitCode: EXIT.SESSION,
@@ -17,6 +17,10 @@ const BY_CODE: Record<string, { exitCode: number; remedy?: string }> = {
   SERVER: { exitCode: EXIT.UNAVAILABLE },
   THROTTLED: { exitCode: EXIT.TEMPORARY },
   BAD_REPLY: { exitCode: EXIT.UNAVAILABLE },
+  // Of the cache directory.
+  IN_USE: { exitCode: EXIT.TEMPORARY },
+  TOO_NEW: { exitCode: EXIT.CONFIG },
+  UNSAFE: { exitCode: EXIT.CANNOT_CREATE },
 }
 
 export function explain(error: unknown): Explained {

@@ -21,6 +21,11 @@ export async function run(argv: readonly string[]): Promise<number> {
     throw new CliError(EXIT.NO_INPUT, `${target}: not a mount point of weiyun-mount`)
   }
   const { mountpoint } = found
+  if (lazy) {
+    // Whoever still uses it may do so for hours: nothing to wait for.
+    await fusermount(mountpoint, { lazy })
+    return EXIT.OK
+  }
   const view = await showDrain()
   // Asked before, heard after: once unmounted, the process answers nobody new.
   const ended = askMount(mountpoint, { do: 'ended' }, (left) => view.update(left as Left)).then(

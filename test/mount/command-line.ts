@@ -1,0 +1,240 @@
+// The command line on real mounts: how they start, what they answer, how they end.
+import { execFile } from 'node:child_process'
+import { mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import t from 'tap'
+import type { Status } from '../../src/cli/status.ts'
+import { MountBench, noFuse } from '../fixtures/mount-cli.ts'
+
+const skip = noFuse
+/** Nothing is uploaded before the end of the mount. */
+const LATER = ['--write-back', '1h']
+
+function remoteNames({ standin }: MountBench): string[] {
+  return standin.admin
+    .tree()
+    .filter(({ state }) => state === 'complete')
+    .map(({ path }) => path)
+}
+
+t.test('in the foreground: usable when it says so, drained on SIGTERM', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  const mount = await bench.mount(t, ...LATER)
+  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
+  t.same(remoteNames(bench), [], 'not uploaded yet')
+  bench.standin.admin.setKnobs({ rttMs: 500 })
+  t.equal(await mount.stop(), 0)
+  t.same(remoteNames(bench), ['a.txt'])
+  t.match(mount.stderr, 'weiyun-mount: uploading 1 file (5 B) first\n')
+  t.same(await readdir(bench.mountpoint), [], 'the mount point is bare again')
+})
+
+t.test('in the background: returns when usable, ends with `unmount`', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  const started = await bench.run(...bench.args(...LATER))
+  t.same(started, { code: 0, stdout: '', stderr: '' })
+  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
+
+  const { stdout } = await bench.run('status', '--json', bench.mountpoint)
+  const status: Status = JSON.parse(stdout)
+  t.match(status, { mountpoint: bench.mountpoint, state: 'ready', session: 'ok' })
+  t.match(status.pending, [{ path: '/a.txt', size: 5, sent: 0 }])
+  t.equal((await bench.run('status', '--json')).stdout.split('\n').length, 2, 'one line a mount')
+  t.match((await bench.run('status')).stdout, /a\.txt/)
+
+  const unmounted = await bench.run('unmount', bench.mountpoint)
+  t.equal(unmounted.code, 0)
+  t.same(remoteNames(bench), ['a.txt'], 'uploaded before `unmount` returned')
+  t.equal((await bench.run('status', bench.mountpoint)).code, 66)
+  await gone(status.pid)
+  const log = join(bench.home, '.local/state/weiyun-mount/weiyun-mount.log')
+  t.equal((await stat(log)).mode & 0o777, 0o600)
+})
+
+/** Resolves when a process that is no child of ours has ended. */
+async function gone(pid: number): Promise<void> {
+  while (await stat(`/proc/${pid}`).catch(() => undefined)) await sleep(20)
+}
+
+t.test('fusermount3 -u ends the process the same way', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  const mount = await bench.mount(t, ...LATER)
+  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
+  await promisify(execFile)('fusermount3', ['-u', bench.mountpoint])
+  t.equal(await mount.exited, 0)
+  t.same(remoteNames(bench), ['a.txt'])
+})
+
+t.test('what --drain leaves is kept, and goes on at the next mount', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  bench.standin.admin.setFaults([{ kind: 'stall', match: '2301' }])
+  const mount = await bench.mount(t, ...LATER, '--drain', '100ms')
+  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
+  t.equal(await mount.stop(), 0)
+  t.match(mount.stderr, '1 file (5 B) not uploaded yet; kept in the journal')
+  t.same(remoteNames(bench), [])
+
+  bench.standin.admin.setFaults([])
+  const next = await bench.mount(t)
+  t.equal(await readFile(join(bench.mountpoint, 'a.txt'), 'utf8'), 'hello')
+  const synced = await bench.run('sync', join(bench.mountpoint, 'a.txt'))
+  t.same([synced.code, synced.stderr], [0, ''])
+  t.same(remoteNames(bench), ['a.txt'])
+  t.equal(await next.stop('SIGINT'), 0)
+})
+
+t.test('a second Ctrl-C ends it at once', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  bench.standin.admin.setFaults([{ kind: 'stall', match: '2301' }])
+  const mount = await bench.mount(t, ...LATER, '--drain', '1h')
+  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
+  mount.child.kill('SIGINT')
+  while (!mount.stderr.includes('uploading')) await sleep(20)
+  t.equal(await mount.stop('SIGINT'), 130)
+})
+
+t.test('a mount left behind by a killed process is replaced', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  const mount = await bench.mount(t, ...LATER)
+  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
+  t.equal(await mount.stop('SIGKILL'), 'SIGKILL')
+  await t.rejects(readdir(bench.mountpoint), { code: 'ENOTCONN' })
+  t.equal((await bench.run('status', bench.mountpoint)).code, 66)
+
+  const next = await bench.mount(t)
+  t.equal(await readFile(join(bench.mountpoint, 'a.txt'), 'utf8'), 'hello')
+  t.equal(await next.stop(), 0)
+  t.same(remoteNames(bench), ['a.txt'])
+
+  const third = await bench.mount(t)
+  await third.stop('SIGKILL')
+  const { code, stderr } = await bench.run('unmount', bench.mountpoint)
+  t.equal(code, 0)
+  t.match(stderr, 'its process was gone already')
+  t.same(await readdir(bench.mountpoint), [])
+})
+
+t.test('one process for one mount point and for one cache', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  const mount = await bench.mount(t)
+  const again = await bench.run(...bench.args())
+  t.equal(again.code, 66)
+  t.match(again.stderr, `${bench.mountpoint}: already mounted by process ${mount.child.pid}`)
+
+  const elsewhere = join(bench.home, 'mnt2')
+  await mkdir(elsewhere)
+  const [, ...options] = bench.args()
+  for (const foreground of [['-f'], []]) {
+    const second = await bench.run(...foreground, elsewhere, ...options)
+    t.equal(second.code, 75)
+    t.match(second.stderr, `in use by another process (pid ${mount.child.pid})`)
+  }
+  t.equal(await mount.stop(), 0)
+})
+
+t.test('a session that is dead at the start has an exit code of its own', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  bench.standin.admin.expireSession()
+  for (const foreground of [['-f'], []]) {
+    const { code, stdout, stderr } = await bench.run(...foreground, ...bench.args())
+    t.same([code, stdout], [77, ''])
+    t.match(stderr, 'the session has expired: run `weiyun-mount login`')
+  }
+  t.same(await readdir(bench.mountpoint), [])
+})
+
+t.test('a service that is not there', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  const dead = bench.args('--service', 'http://127.0.0.1:1', '--log-level', 'silent')
+  const { code, stderr } = await bench.run('-f', ...dead)
+  t.equal(code, 69)
+  t.match(stderr, /^weiyun-mount: .*127\.0\.0\.1/)
+})
+
+t.test('a new session file revives a running mount', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  const mount = await bench.mount(t, '--write-back', '10ms')
+  t.same(await readdir(bench.mountpoint), [], 'known, so that it can be written to')
+  bench.standin.admin.expireSession()
+  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
+  const status = async (): Promise<Status> =>
+    JSON.parse((await bench.run('status', '--json')).stdout)
+  while ((await status()).session !== 'expired') await sleep(50)
+  await bench.standin.admin.rotateSession()
+  t.equal((await bench.run('sync')).code, 0)
+  t.same(remoteNames(bench), ['a.txt'])
+  t.equal((await status()).session, 'ok')
+  t.equal(await mount.stop(), 0)
+})
+
+t.test('as mount(8) calls it', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  await bench.standin.admin.put({ path: 'a.txt', content: Buffer.from('hello') })
+  const [mountpoint, ...options] = bench.args()
+  const list = 'rw,noauto,user,_netdev,x-systemd.automount,ro,dir_ttl=5s'
+  const started = await bench.run('weiyun', mountpoint ?? '', ...options, '-o', list)
+  t.same(started, { code: 0, stdout: '', stderr: '' })
+  t.equal(await readFile(join(bench.mountpoint, 'a.txt'), 'utf8'), 'hello')
+  await t.rejects(writeFile(join(bench.mountpoint, 'b.txt'), ''), { code: 'EROFS' })
+  t.equal((await bench.run('unmount', bench.mountpoint)).code, 0)
+})
+
+t.test('--local brings its own service, and takes it away again', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  const args = [bench.mountpoint, '--local', join(bench.home, 'drive')]
+  t.same(await bench.run(...args), { code: 0, stdout: '', stderr: '' })
+  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
+  t.equal((await bench.run('unmount', bench.mountpoint)).code, 0)
+
+  t.equal((await bench.run(...args, '--cache-dir', join(bench.home, 'c'))).code, 0)
+  t.equal(await readFile(join(bench.mountpoint, 'a.txt'), 'utf8'), 'hello')
+  const { pid }: Status = JSON.parse((await bench.run('status', '--json')).stdout)
+  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ')
+  t.equal(children.length, 1)
+  process.kill(pid, 'SIGKILL')
+  await gone(Number(children[0]))
+})
+
+t.test('commands that name no mount', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  for (const args of [['unmount'], ['sync'], ['status']]) {
+    const { code, stderr } = await bench.run(...args, bench.mountpoint)
+    t.equal(code, 66, args.join(' '))
+    t.match(stderr, `weiyun-mount: ${bench.mountpoint}: `)
+  }
+  t.equal((await bench.run('status')).code, 66)
+  t.equal((await bench.run('sync')).code, 0, 'nothing mounted, nothing to wait for')
+})
+
+t.test('an open file keeps `unmount` from succeeding, --lazy does it', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  const mount = await bench.mount(t)
+  const file = await open(join(bench.mountpoint, 'a.txt'), 'w')
+  const busy = await bench.run('unmount', bench.mountpoint)
+  t.equal(busy.code, 75)
+  t.match(busy.stderr, 'in use; close what is open there, or add --lazy')
+  await file.write('hello')
+  await file.close()
+  t.equal((await bench.run('unmount', '--lazy', bench.mountpoint)).code, 0)
+  t.equal(await mount.exited, 0)
+  t.same(remoteNames(bench), ['a.txt'])
+})
+
+t.test('no secret in arguments, logs or answers', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  const mount = await bench.mount(t, '--log-level', 'trace')
+  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
+  await bench.run('sync')
+  const session: Record<string, string> = JSON.parse(await readFile(bench.session, 'utf8'))
+  const argv = await readFile(`/proc/${mount.child.pid}/cmdline`, 'utf8')
+  const { stdout } = await bench.run('status', '--json')
+  t.equal(await mount.stop(), 0)
+  t.match(mount.stderr, /"level":20/, 'there is a log to look at')
+  for (const name of ['skey', 'ptcz']) {
+    const secret = session[name] ?? ''
+    t.ok(secret.length > 0)
+    for (const text of [argv, stdout, mount.stderr]) t.notOk(text.includes(secret), name)
+  }
+})
