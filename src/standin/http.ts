@@ -22,7 +22,7 @@ export class Call {
   readonly query: URLSearchParams
   readonly headers: IncomingHttpHeaders
   readonly cookies: ReadonlyMap<string, string>
-  /** Where this service can be reached from here, for the addresses it hands out. */
+  /** Where this client reaches the service, for the addresses it hands out. */
   readonly self: { host: string; port: number }
   /** The Range header; a fault may change it. */
   range: string | undefined

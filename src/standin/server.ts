@@ -114,7 +114,7 @@ export class StandinServer {
     const { knobs, journal, faults } = this.#controls
     const { up, down } = this.#lineOf(request.socket)
     const { signal } = this.#closing
-    const call = new Call(request, target, this.#self, (size) =>
+    const call = new Call(request, target, reachedAt(target, this.#self), (size) =>
       up.pass(size, knobs.bandwidth, signal),
     )
     const route = this.#routes.find((candidate) => candidate.matches(call)) ?? NOWHERE
@@ -238,6 +238,15 @@ function targetOf(request: IncomingMessage, self: { host: string; port: number }
   const hostname = target?.hostname ?? ''
   const ours = /(^|\.)weiyun\.com$/.test(hostname) || isLoopback(hostname) || hostname === self.host
   return ours && target !== null ? target : undefined
+}
+
+/**
+ * The address to name in replies: the one this client came by, which a port forwarded from elsewhere makes another
+ * than our own; that of a name of the site would lead to the real one.
+ */
+function reachedAt(target: URL, self: { host: string; port: number }) {
+  if (!isLoopback(target.hostname)) return self
+  return { host: target.hostname, port: Number(target.port || 80) }
 }
 
 export function isLoopback(hostname: string): boolean {

@@ -20,6 +20,18 @@ t.test('through a proxy: absolute targets, any host of the site', async (t) => {
   t.equal((await client.send('/nowhere')).status, 404)
 })
 
+t.test('behind a forwarded port, addresses lead back through it', async (t) => {
+  const { standin, client } = await withStandin(t)
+  const face = `appid=527020901&imgtype=5&encrytype=0&devtype=0&keytpye=0&uin=${client.uin}`
+  const named = async (host: string) => {
+    const { body } = await client.send(`/getface?${face}`, { headers: { Host: host } })
+    const faces = JSON.parse(body.toString().slice('pt.setHeader('.length, -2))
+    return new URL(faces[String(client.uin)]).host
+  }
+  for (const host of ['127.0.0.1:1', 'localhost:81', '[::1]:82']) t.equal(await named(host), host)
+  t.equal(await named('user.weiyun.com'), new URL(standin.url).host, 'never the real one')
+})
+
 t.test('avatars of strangers have the time 0; nonsense is refused', async (t) => {
   const { client } = await withStandin(t)
   const face = async (change: Record<string, string>) => {
