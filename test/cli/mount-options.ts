@@ -22,7 +22,8 @@ t.test('a comma in a value is escaped', async (t) => {
 t.test('what mount(8) and systemd say to themselves is passed over', async (t) => {
   const line =
     'defaults,rw,noauto,user,nouser,users,_netdev,nofail,noexec,nosuid,nodev,dev,suid,exec,' +
-    'relatime,noatime,lazytime,sync,async,x-systemd.automount,x-gvfs-show,comment=x,fsname=a,subtype=b,'
+    'relatime,noatime,lazytime,sync,async,x-systemd.automount,x-gvfs-show,comment=x,' +
+    'fsname=a,subtype=b,'
   t.same(parseMountOptions([line]), {})
 })
 

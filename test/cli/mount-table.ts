@@ -4,12 +4,12 @@ import t from 'tap'
 import { isBelow, isOurs, readMounts } from '../../src/cli/mount-table.ts'
 import { tempDir } from '../fixtures/cli.ts'
 
-const TABLE = `22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
+const TABLE = String.raw`22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
 23 22 0:21 / /proc rw,nosuid - proc proc rw
-45 22 0:44 / /home/me/my\\040drive\\134x rw,nosuid shared:9 master:1 - fuse.weiyun-mount weiyun rw,user_id=0
+45 22 0:44 / /home/me/my\040drive\134x rw shared:9 master:1 - fuse.weiyun-mount weiyun rw
 46 22 0:45 / /home/me/微云 rw - fuse.sshfs weiyun rw,user_id=0
 47 22 0:46 / /mnt/other rw - fuse.sshfs me@host:/ rw
-48 22 0:47 / /mnt/new\\012line rw - fuse weiyun-mount rw
+48 22 0:47 / /mnt/new\012line rw - fuse weiyun-mount rw
 `
 
 t.test('the kernel’s table', async (t) => {
