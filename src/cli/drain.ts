@@ -17,7 +17,7 @@ export async function showDrain(): Promise<DrainView> {
       if (total === undefined) {
         total = left
         if (bar === undefined) say(`uploading ${inWords(left)} first`)
-        else bar.start(left.bytes, 0)
+        else bar.start(left.bytes, 0, { left: inWords(left) })
       }
       bar?.update(Math.max(0, total.bytes - left.bytes), { left: inWords(left) })
     },
