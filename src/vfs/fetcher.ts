@@ -51,7 +51,7 @@ export class Fetcher {
   readonly #memory: LRUCache<string, Buffer>
   readonly #flights = new Map<string, Flight>()
   readonly #ranges = new Set<Range>()
-  readonly #writes = new Set<Promise<void>>()
+  readonly #writes = new Map<string, Promise<void>>()
   /** Called when a range has arrived whole and its blocks are on disk. */
   onArrived: (source: Source) => void = () => {}
 
@@ -115,6 +115,15 @@ export class Fetcher {
     }
   }
 
+  /** Resolves when the blocks of a content that have arrived are in the cache on disk. */
+  async written(content: ContentId): Promise<void> {
+    const prefix = keyOf(content, '')
+    const writes = [...this.#writes].flatMap(([key, write]) =>
+      key.startsWith(prefix) ? [write] : [],
+    )
+    await Promise.allSettled(writes)
+  }
+
   /** Forgets what memory holds of a content whose bytes turned out wrong. */
   forget(content: ContentId): void {
     const blocks = Math.ceil(content.size / BLOCK_SIZE)
@@ -123,7 +132,7 @@ export class Fetcher {
 
   async close(): Promise<void> {
     for (const range of this.#ranges) range.abort.abort()
-    await Promise.allSettled(this.#writes)
+    await Promise.allSettled(this.#writes.values())
   }
 
   #known(content: ContentId, index: number): boolean {
@@ -174,7 +183,7 @@ export class Fetcher {
         deferred.reject(error)
       }
     }
-    await Promise.allSettled(this.#writes)
+    await this.written(source.content)
     this.onArrived(source)
   }
 
@@ -208,7 +217,7 @@ export class Fetcher {
         parts = [all.subarray(size)]
         held -= size
       }
-      if (this.#writes.size > WRITES_MAX) await Promise.race(this.#writes)
+      if (this.#writes.size > WRITES_MAX) await Promise.race(this.#writes.values())
     }
   }
 
@@ -216,10 +225,10 @@ export class Fetcher {
     const key = keyOf(content, index)
     this.#memory.set(key, block)
     const write = this.#blocks.put(content, index, block).finally(() => {
-      this.#writes.delete(write)
+      this.#writes.delete(key)
       this.#flights.delete(key)
     })
-    this.#writes.add(write)
+    this.#writes.set(key, write)
   }
 }
 
@@ -235,6 +244,6 @@ export function wasGivenUp(error: unknown): boolean {
   return isWeiyunError(error, 'ABORTED')
 }
 
-function keyOf(content: ContentId, index: number): string {
+function keyOf(content: ContentId, index: number | ''): string {
   return `${content.sha1}-${content.size}:${index}`
 }

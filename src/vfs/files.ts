@@ -42,6 +42,8 @@ export interface FilesOptions {
   writeBack: WriteBack
   account: AccountCache
   sourceOf: (file: FileInode, version: RemoteFile) => Source
+  /** Longest wait without progress, in ms. */
+  timeoutMs: number
   /** `fsync` waits for the service, not for the disk alone. */
   fsyncRemote: boolean
   /** `close` waits for the upload and reports its failure. */
@@ -85,9 +87,15 @@ export class Files {
   /** The first handle of a file that was just made. */
   async create(file: FileInode, flags: number): Promise<Opened> {
     const opened = await this.open(file, flags & ~constants.O_TRUNC)
-    await this.#options.writer.create(file)
     this.#handle(opened.fh).wrote = true
-    return opened
+    try {
+      await this.#options.writer.create(file)
+      return opened
+    } catch (error) {
+      this.#options.tree.detach(file)
+      await this.release(opened.fh)
+      throw error
+    }
   }
 
   inodeOf(fh: number): FileInode {
@@ -195,7 +203,9 @@ export class Files {
 
   async #uploaded(file: FileInode): Promise<void> {
     if (file.parent === undefined || file.localOnly) return
-    await this.#options.writeBack.settled((inode) => inode === file)
+    await this.#options.writeBack.settled((inode) => inode === file, {
+      idleMs: this.#options.timeoutMs,
+    })
   }
 
   #checkSize(file: FileInode, size: number): void {

@@ -83,6 +83,8 @@ export class FileInode extends BaseInode {
   unsure = false
   /** Never leaves this machine (see `local-only.ts`). */
   localOnly = false
+  /** Callers that wait for the service to have it: it is sent although it is open, and at once. */
+  wanted = 0
   /** Open handles, and how many of them may write. */
   opens = 0
   writers = 0

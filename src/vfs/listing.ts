@@ -36,6 +36,8 @@ export class Listings {
   readonly #running = new Map<DirInode, Promise<void>>()
   /** Clock of the tree at which we removed an id. */
   readonly #removed = new Map<string, number>()
+  /** Called with the outcome of every listing: `undefined` is success. */
+  onOutcome: (error: unknown) => void = () => {}
   /** Key and parent key of the root of the mount; unknown until the account was asked once. */
   rootRef: DirRef | undefined
 
@@ -112,7 +114,9 @@ export class Listings {
       const listing = await this.#drive.list(ref, options)
       if (listing !== 'unchanged') this.#apply(dir, listing.entries, listing.stamp, since)
       dir.freshMs = performance.now()
+      this.onOutcome(undefined)
     } catch (error) {
+      this.onOutcome(error)
       if (isWeiyunError(error, 'NOT_FOUND')) await this.#lost(dir)
       throw error
     }

@@ -16,15 +16,18 @@ const ENCODED = /^(.*)·([0-9a-f]{4})(\.[A-Za-z0-9]{1,8})?$/su
 const EXTENSION = /\.[A-Za-z0-9]{1,8}$/u
 // Refused by the service: classic.md section 8, webapp.md 5.3; control characters: not stated, nowhere usable.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for.
-const REFUSED = /[\\/:*?"<>|\x00-\x1f\x7f]/gu
+const REFUSED = /[\\/:*?"<>|\x00-\x1f\x7f]/u
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the same, and the mark that escapes begin with.
+const ESCAPED = /[·\\/:*?"<>|\x00-\x1f\x7f]/gu
 const REFUSED_AT_END = /[. ]$/u
 
 /** The longest file name that any part of the path to the kernel takes, in bytes (FUSE_NAME_MAX). */
 const SHOWN_BYTES_MAX = 1024
+const CUT_CHARACTERS = 200
 
 /** What the service is to call an entry that users of the mount call `name`. */
 export function toService(name: string): string {
-  const refused = name.search(REFUSED) >= 0 || REFUSED_AT_END.test(name)
+  const refused = REFUSED.test(name) || REFUSED_AT_END.test(name)
   // A name that only looks encoded is encoded too, or it would come back as something else.
   return refused || decode(name) !== undefined ? encode(name) : name
 }
@@ -70,12 +73,11 @@ function showable(name: string): boolean {
 
 function encode(name: string): string {
   const ext = EXTENSION.exec(name)?.[0] ?? ''
-  const body = name
-    .slice(0, name.length - ext.length)
-    .replace(REFUSED, hex)
-    .replaceAll(MARK, hex(MARK))
-  const stem = ext === '' ? body.replace(REFUSED_AT_END, hex) : body
-  return `${stem}${MARK}${checksum(stem + ext)}${ext}`
+  const body = name.slice(0, name.length - ext.length).replace(ESCAPED, hex)
+  const whole = ext === '' ? body.replace(REFUSED_AT_END, hex) : body
+  // Too long to be shown in full: the checksum still tells two such names apart, mostly.
+  const stem = whole.length > SHOWN_BYTES_MAX ? [...whole].slice(0, CUT_CHARACTERS).join('') : whole
+  return `${stem}${MARK}${checksum(whole + ext)}${ext}`
 }
 
 function decode(name: string): string | undefined {

@@ -25,7 +25,7 @@ export function nextStep(tree: Tree, state: StateFile, inode: Inode): Step {
   const dir = tree.dir(inode.parent)
   if (!isOnService(tree, dir)) return { do: 'wait', on: dir }
   if (inode.kind === 'file' && inode.stagedId !== undefined) {
-    return inode.promised && inode.writers === 0 ? { do: 'upload', inode, dir } : NOTHING
+    return inode.promised ? { do: 'upload', inode, dir } : NOTHING
   }
   if (inode.remote === undefined)
     return inode.kind === 'dir' ? { do: 'mkdir', inode, dir } : NOTHING

@@ -1,5 +1,6 @@
 // Clean bytes: what programs read of a version that the service has. Decides how far to read ahead, waits
 // for blocks, and checks a content against its hashes once it is here whole.
+import { hash } from 'node:crypto'
 import type { Logger } from '../base/log.ts'
 import { BLOCK_SIZE, type BlockCache, type ContentId } from '../cache/blocks.ts'
 import type { Hasher } from '../cache/hasher.ts'
@@ -73,12 +74,14 @@ export class Reader {
     const { content } = source
     const end = Math.min(offset + length, content.size)
     if (end <= offset) return Buffer.alloc(0)
-    const spoiled = this.#spoiled.get(keyOf(content)) ?? 0
-    state.purity ??= spoiled
-    if (content.size <= WHOLE_BYTES_MAX) await this.#whole(source)
-    else this.#plan(source, state, offset, end)
+    if (content.size <= WHOLE_BYTES_MAX) return (await this.#whole(source)).subarray(offset, end)
+    state.purity ??= this.#spoiled.get(keyOf(content)) ?? 0
+    this.#plan(source, state, offset, end)
     const bytes = await this.#collect(source, offset, end)
-    if (end === content.size) await this.#checkWhenWhole(content)
+    if (end === content.size) {
+      await this.#fetcher.written(content)
+      await this.#checkWhenWhole(content)
+    }
     this.#judge(content, state)
     return bytes
   }
@@ -94,17 +97,19 @@ export class Reader {
     throw new VfsError('EIO', 'the bytes that arrived do not match the hash in the listing')
   }
 
-  /** Fetches a small file in one go and checks it; once again when it is wrong. */
-  async #whole(source: Source): Promise<void> {
+  /** A small file in one piece, checked before a byte of it is shown; fetched once more when it is wrong. */
+  async #whole(source: Source): Promise<Buffer> {
     const { content } = source
-    const blocks = Math.ceil(content.size / BLOCK_SIZE)
     for (let attempt = 0; attempt < 2; attempt++) {
-      if (this.#blocks.verified(content) && this.#blocks.complete(content)) return
-      this.#fetcher.fetch(source, 0, blocks)
-      await this.#collect(source, 0, content.size)
-      const before = this.#spoiled.get(keyOf(content)) ?? 0
-      await this.#checkWhenWhole(content)
-      if ((this.#spoiled.get(keyOf(content)) ?? 0) === before) return
+      this.#fetcher.fetch(source, 0, Math.ceil(content.size / BLOCK_SIZE))
+      const bytes = await this.#collect(source, 0, content.size)
+      if (this.#blocks.verified(content)) return bytes
+      if (hash('sha1', bytes) === content.sha1) {
+        await this.#fetcher.written(content)
+        this.#blocks.setVerified(content)
+        return bytes
+      }
+      await this.#spoil(content)
     }
     throw new VfsError('EIO', 'the bytes that arrived twice do not match the hash in the listing')
   }
@@ -229,6 +234,11 @@ export class Reader {
       this.#blocks.setVerified(content)
       return
     }
+    await this.#spoil(content)
+  }
+
+  /** What is here of a content is wrong: nobody may see it again. */
+  async #spoil(content: ContentId): Promise<void> {
     this.#log.error(
       { sha1: content.sha1, size: content.size },
       'content arrived with wrong bytes; dropped',

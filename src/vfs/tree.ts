@@ -149,11 +149,15 @@ export class Tree {
   place(inode: Inode, dir: DirInode, name: string): void {
     const children = this.children(dir)
     if (children.has(name)) throw new Error(`"${name}" is taken`)
-    if (inode.parent !== undefined) this.children(this.dir(inode.parent)).delete(inode.name)
+    if (inode.parent !== undefined) {
+      this.children(this.dir(inode.parent)).delete(inode.name)
+      this.#stir(this.dir(inode.parent))
+    }
     inode.parent = dir.ino
     inode.name = name
     delete inode.own.alias
     children.set(name, inode.ino)
+    this.#stir(dir)
     this.touch(inode)
   }
 
@@ -161,6 +165,7 @@ export class Tree {
   detach(inode: Inode): void {
     if (inode.parent === undefined) return
     this.children(this.dir(inode.parent)).delete(inode.name)
+    this.#stir(this.dir(inode.parent))
     inode.parent = undefined
     this.touch(inode)
   }
@@ -275,6 +280,13 @@ export class Tree {
   #adopt(inode: Inode): Inode {
     this.#inodes.set(inode.ino, inode)
     return inode
+  }
+
+  /** A directory whose entries change has a new mtime. */
+  #stir(dir: DirInode): void {
+    dir.mtimeMs = Date.now()
+    delete dir.own.mtime
+    this.saveLater(dir)
   }
 
   #unsaved(inode: Inode): void {

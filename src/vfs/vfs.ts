@@ -9,13 +9,7 @@ import { Hasher } from '../cache/hasher.ts'
 import { Space } from '../cache/space.ts'
 import { StagingArea } from '../cache/staging.ts'
 import type { StateFile } from '../cache/state.ts'
-import {
-  type DirRef,
-  type Drive,
-  isWeiyunError,
-  type Session,
-  WeiyunError,
-} from '../weiyun/index.ts'
+import { type DirRef, type Drive, type Session, WeiyunError } from '../weiyun/index.ts'
 import { AccountCache } from './account.ts'
 import {
   getXattr,
@@ -48,6 +42,8 @@ export type { Opened } from './files.ts'
 
 /** Blocks held in memory for all open files together, in bytes. */
 const MEMORY_BYTES = 64 * 1024 * 1024
+/** Longest wait of a call that needs a listing, in ms. */
+const METADATA_MS = 10_000
 const RENAME_NOREPLACE = 1
 /** libfuse renames a file to this when it is removed while open. */
 const HIDDEN = /^\.fuse_hidden[0-9a-f]+$/u
@@ -146,7 +142,10 @@ export class Vfs {
     const reader = new Reader({ fetcher, blocks, hasher, slots, timeoutMs: options.timeoutMs, log })
     const sourceOf = (file: FileInode, version: RemoteFile): Source => this.#sourceOf(file, version)
     const writer = new Writer({ tree, state, staging, blocks, reader, hasher, sourceOf, log })
-    const onProgress = (file: FileInode, sent: number): void => void this.#sent.set(file, sent)
+    const onProgress = (file: FileInode, sent: number): void => {
+      this.#sent.set(file, sent)
+      this.#writeBack.progress()
+    }
     const steps = new Steps({ tree, listings, writer, drive, onProgress })
     const writeBack = new WriteBack({
       tree,
@@ -156,8 +155,6 @@ export class Vfs {
       quietMs: options.writeBackMs,
       log,
     })
-    const fsyncRemote = options.fsync === 'remote'
-    const closeUploads = options.writeBackMs === 0
     const files = new Files({
       tree,
       reader,
@@ -165,9 +162,11 @@ export class Vfs {
       writeBack,
       account,
       sourceOf,
-      fsyncRemote,
-      closeUploads,
+      timeoutMs: options.timeoutMs,
+      fsyncRemote: options.fsync === 'remote',
+      closeUploads: options.writeBackMs === 0,
     })
+    listings.onOutcome = (error) => writeBack.heard(error)
     writer.onSent = (file) => {
       this.#sent.delete(file)
       files.sent(file)
@@ -231,7 +230,7 @@ export class Vfs {
 
   async readdir(path: string): Promise<DirItem[]> {
     const dir = await this.#resolveDir(path)
-    await this.#listings.ensure(dir)
+    await this.#ensure(dir)
     return [...this.#tree.children(dir)].flatMap(([name, ino]) => {
       const inode = this.#tree.get(ino)
       return inode === undefined ? [] : [{ name, stat: this.#stat(inode) }]
@@ -310,6 +309,9 @@ export class Vfs {
       throw new VfsError('EINVAL', 'into itself')
     if (victim !== undefined) await this.#checkReplaceable(inode, victim)
     if (victim === undefined || dir.ino !== inode.parent) this.#checkNew(dir, name)
+    // While we waited the place may have changed hands.
+    const isStale = this.#tree.lookup(dir, name) !== victim || inode.parent === undefined
+    if (isStale) return this.rename(from, to, flags)
     this.#tree.transaction(() => {
       if (victim !== undefined) this.#tree.detach(victim)
       if (inode.kind === 'file') this.#setLocalOnly(inode, this.#isLocalOnly(name))
@@ -406,7 +408,9 @@ export class Vfs {
     this.#draining = true
     const timer = setInterval(() => onProgress(this.#left()), 200)
     try {
-      await this.#writeBack.settled(() => true, AbortSignal.timeout(timeoutMs))
+      await this.#writeBack.settled((inode) => inode.error === undefined, {
+        signal: AbortSignal.timeout(timeoutMs),
+      })
     } catch (error) {
       this.#parts.log.info({ err: error }, 'not everything was sent')
     } finally {
@@ -462,7 +466,7 @@ export class Vfs {
 
   async #ensure(dir: DirInode): Promise<void> {
     if (this.#listings.rootRef === undefined && !dir.listed) await this.#findRoot()
-    await this.#listings.ensure(dir)
+    await within(this.#listings.ensure(dir), Math.min(METADATA_MS, this.#parts.options.timeoutMs))
   }
 
   async #resolveDir(path: string): Promise<DirInode> {
@@ -585,7 +589,9 @@ export class Vfs {
       (inode.kind === 'file' && (inode.localOnly || inode.opens > 0))
     )
       return
-    await this.#writeBack.settled((pending) => pending === inode)
+    await this.#writeBack.settled((pending) => pending === inode, {
+      idleMs: this.#parts.options.timeoutMs,
+    })
   }
 
   #isWithin(inode: Inode, top: Inode): boolean {
@@ -643,6 +649,21 @@ export class Vfs {
         return ref
       },
     }
+  }
+}
+
+/** The work goes on when the wait is over, for the next caller. */
+async function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(
+    () => late.reject(new VfsError('ETIMEDOUT', 'the service did not answer in time')),
+    limitMs,
+  )
+  work.catch(() => {})
+  try {
+    return await Promise.race([work, late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -18,8 +18,15 @@ const REFUSED_PAUSE_MS = 10 * 60_000
 /** Removals wait this long for company, to fill a batch. */
 const BATCH_MS = 50
 const COMMANDS_MAX = 4
+/** A file that somebody keeps open for writing is sent after so long without a write. */
+const OPEN_QUIET_MS = 30_000
 
 export type Connection = 'ok' | 'unreachable' | 'expired'
+
+export interface SettleOptions {
+  signal?: AbortSignal
+  idleMs?: number
+}
 
 export interface WriteBackOptions {
   tree: Tree
@@ -44,6 +51,8 @@ export class WriteBack {
   readonly #waiting = new Map<number, Set<number>>()
   readonly #timers = new Map<number, NodeJS.Timeout>()
   readonly #failures = new Map<number, number>()
+  /** Why an entry could not be sent at the last attempt. */
+  readonly #refusals = new Map<number, unknown>()
   readonly #aborts = new Map<FileInode, AbortController>()
   readonly #queued = new Set<Inode>()
   readonly #removals = new Set<Inode>()
@@ -101,39 +110,80 @@ export class WriteBack {
     this.#aborts.get(file)?.abort()
   }
 
-  /**
-   * Waits until nothing of `includes` is pending. Rejects with the first refusal, or when the service
-   * cannot be reached with the session as it is.
-   */
-  async settled(includes: (inode: Inode) => boolean, signal?: AbortSignal): Promise<void> {
-    this.#hurry++
-    try {
-      for (const inode of this.#tree.pending()) if (includes(inode)) this.#schedule(inode, 0)
-      for (;;) {
-        const left = this.#tree.pending().filter(includes)
-        const failed = left.find((inode) => inode.error !== undefined)
-        if (left.length === 0) return
-        if (failed !== undefined)
-          throw new VfsError('EIO', `${this.#tree.path(failed).join('/')}: ${failed.error}`)
-        if (this.connection === 'expired') throw new VfsError('EACCES', 'the session has expired')
-        signal?.throwIfAborted()
-        await this.#nextChange(signal)
-      }
-    } finally {
-      this.#hurry--
+  /** What somebody else heard of the service: whether it answers, and whether it knows our session. */
+  heard(error: unknown): void {
+    if (isWeiyunError(error, 'SESSION_EXPIRED')) this.connection = 'expired'
+    else if (isWeiyunError(error, 'UNREACHABLE', 'TIMEOUT')) this.connection = 'unreachable'
+    else if (error === undefined && this.connection !== 'ok') {
+      this.connection = 'ok'
+      this.resume()
     }
   }
 
-  #nextChange(signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#watchers.delete(done)
-        signal?.removeEventListener('abort', done)
-        resolve()
+  /** Bytes are on their way: whoever waits goes on waiting. */
+  progress(): void {
+    this.#notify()
+  }
+
+  /**
+   * Waits until nothing of `includes` is pending; open files are sent as they are. Rejects with the first refusal, when there
+   * is no valid session, or after `idleMs` in which nothing got on.
+   */
+  async settled(
+    includes: (inode: Inode) => boolean,
+    { signal, idleMs }: SettleOptions = {},
+  ): Promise<void> {
+    const wanted = new Set<FileInode>()
+    this.#hurry++
+    try {
+      for (;;) {
+        const left = this.#tree.pending().filter(includes)
+        if (left.length === 0) return
+        for (const inode of left) this.#want(inode, wanted)
+        const failed = left.find((inode) => inode.error !== undefined)
+        if (failed !== undefined) throw this.#refusal(failed)
+        if (this.connection === 'expired') throw new VfsError('EACCES', 'the session has expired')
+        signal?.throwIfAborted()
+        await this.#nextChange(signal, idleMs)
       }
-      this.#watchers.add(done)
-      signal?.addEventListener('abort', done)
-    })
+    } finally {
+      this.#hurry--
+      for (const file of wanted) file.wanted--
+    }
+  }
+
+  #want(inode: Inode, wanted: Set<FileInode>): void {
+    if (inode.kind === 'file' && !wanted.has(inode)) {
+      wanted.add(inode)
+      inode.wanted++
+      this.#schedule(inode, 0)
+    } else if (this.#timers.has(inode.ino) && !this.#failures.has(inode.ino)) {
+      this.#schedule(inode, 0)
+    }
+  }
+
+  #refusal(inode: Inode): Error {
+    const cause = this.#refusals.get(inode.ino)
+    if (cause instanceof Error) return cause
+    return new VfsError('EIO', `${this.#tree.path(inode).join('/')}: ${inode.error}`)
+  }
+
+  async #nextChange(signal: AbortSignal | undefined, idleMs: number | undefined): Promise<void> {
+    const change = Promise.withResolvers<void>()
+    const timer =
+      idleMs && setTimeout(() => change.reject(new VfsError('ETIMEDOUT', 'no progress')), idleMs)
+    this.#watchers.add(change.resolve)
+    signal?.addEventListener('abort', () => change.resolve(), { once: true })
+    try {
+      await change.promise
+    } finally {
+      clearTimeout(timer)
+      this.#watchers.delete(change.resolve)
+    }
+  }
+
+  #notify(): void {
+    for (const watcher of this.#watchers) watcher()
   }
 
   #changed(inode: Inode): void {
@@ -144,7 +194,7 @@ export class WriteBack {
     this.#waiting.delete(inode.ino)
     if (inode.changedMs !== undefined) this.#schedule(inode, this.#quietLeft(inode))
     else this.#failures.delete(inode.ino)
-    for (const watcher of this.#watchers) watcher()
+    this.#notify()
   }
 
   #schedule(inode: Inode, delayMs: number): void {
@@ -159,12 +209,12 @@ export class WriteBack {
 
   /** How long an entry must still be left alone, in ms. Making a directory cannot be spared by waiting. */
   #quietLeft(inode: Inode): number {
-    if (this.#hurry > 0 || (inode.kind === 'dir' && inode.remote === undefined)) return 0
-    const since =
-      inode.kind === 'file' && inode.stagedId !== undefined
-        ? performance.now() - inode.writtenMs
-        : 0
-    return Math.max(0, this.#quietMs - since)
+    if (inode.kind === 'dir' && inode.remote === undefined) return 0
+    const isDirty = inode.kind === 'file' && inode.stagedId !== undefined
+    if (!isDirty) return this.#hurry > 0 ? 0 : this.#quietMs
+    if (inode.wanted > 0) return 0
+    const quietMs = inode.writers > 0 ? Math.max(this.#quietMs, OPEN_QUIET_MS) : this.#quietMs
+    return Math.max(0, quietMs - (performance.now() - inode.writtenMs))
   }
 
   #consider(inode: Inode): void {
@@ -257,6 +307,7 @@ export class WriteBack {
   #succeeded(inode: Inode): void {
     inode.busy = false
     this.#failures.delete(inode.ino)
+    this.#refusals.delete(inode.ino)
     this.#pauses = 0
     this.connection = 'ok'
     if (inode.error !== undefined) {
@@ -292,9 +343,10 @@ export class WriteBack {
         this.#tree.save(inode)
       }
       if (isWeiyunError(error, 'NOT_FOUND')) this.#doubtPlace(inode)
+      this.#refusals.set(inode.ino, error)
       this.#schedule(inode, refused ? REFUSED_PAUSE_MS : backOffMs(failures))
     }
-    for (const watcher of this.#watchers) watcher()
+    this.#notify()
   }
 
   /** Something above is not where we believe it is: ask for listings before the next attempt. */
