@@ -11,7 +11,7 @@ import { CliError, EXIT } from './exit.ts'
 import { explain } from './explain.ts'
 
 export interface Request {
-  readonly do: 'status' | 'sync' | 'refresh' | 'ended'
+  readonly do: 'status' | 'sync' | 'refresh' | 'metrics' | 'ended'
   readonly path?: string
 }
 

@@ -9,6 +9,7 @@ import { type Handler, type Progress, type Request, serveControl } from './contr
 import { accountDirName, makePrivateDir } from './dirs.ts'
 import { showDrain } from './drain.ts'
 import { startLocalService } from './local-service.ts'
+import { Meter } from './metrics.ts'
 import type { Config } from './options.ts'
 import { accountOf, readSession, SessionFile, sessionPath } from './session-file.ts'
 import { stopSignal } from './signals.ts'
@@ -71,10 +72,12 @@ function handlers(
   watchers: Set<Progress>,
   ended: Promise<Left>,
 ): Record<Request['do'], Handler> {
+  const meter = new Meter()
   return {
     status: (): Status => ({ mountpoint, ...vfs.status() }),
     sync: ({ path }) => vfs.sync(path),
     refresh: ({ path }) => vfs.refresh(path),
+    metrics: () => meter.read(),
     ended(_request, progress) {
       watchers.add(progress)
       return ended

@@ -23,6 +23,7 @@ const HANDLERS: Record<Request['do'], Handler> = {
     throw Object.assign(new Error(`no ${path}`), { code: 'ENOENT' })
   },
   refresh: () => undefined,
+  metrics: () => undefined,
   async ended(_request, progress) {
     progress({ files: 2 })
     progress({ files: 1 })
