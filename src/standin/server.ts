@@ -241,8 +241,8 @@ function targetOf(request: IncomingMessage, self: { host: string; port: number }
 }
 
 /**
- * The address to name in replies: the one this client came by, which a port forwarded from elsewhere makes another
- * than our own; that of a name of the site would lead to the real one.
+ * The address to name in replies: the one this client came by, which a port forwarded from
+ * elsewhere makes another than our own; that of a name of the site would lead to the real one.
  */
 function reachedAt(target: URL, self: { host: string; port: number }) {
   if (!isLoopback(target.hostname)) return self
@@ -258,9 +258,9 @@ function damageOf(fault: Fault | undefined): 'truncated' | 'corrupted' | undefin
   return kind === 'truncated' || kind === 'corrupted' ? kind : undefined
 }
 
-/** A range of the same length that starts one byte later, or at the beginning when it is open. */
+/** A range that starts one byte earlier, or later where there is none: still within the file. */
 function shifted(range: string | undefined): string {
-  const match = /^bytes=(\d+)-(\d+)$/.exec(range ?? '')
-  if (match === null) return 'bytes=0-0'
-  return `bytes=${Number(match[1]) + 1}-${Number(match[2]) + 1}`
+  const first = Number(/^bytes=(\d+)-/.exec(range ?? '')?.[1] ?? 0)
+  const last = Number(/-(\d+)$/.exec(range ?? '')?.[1] ?? first)
+  return first > 0 ? `bytes=${first - 1}-${last - 1}` : `bytes=1-${last + 1}`
 }

@@ -1,7 +1,6 @@
 // The classic generation's envelope: script requests with JSON in `data`, answered as calls of a
 // callback (classic.md, sections 2-3). What the commands do is in reads.ts, changes.ts and
 // upload.ts.
-
 import { count, oneOf, optional, record, text } from '../fields.ts'
 import type { Call, Reply, Route } from '../http.ts'
 import { RET, Refusal } from '../refusal.ts'

@@ -46,7 +46,9 @@ export const dirTime: Reader<string> = (value, field) => {
   return time
 }
 
+/** Where an entry stands: its directory's key, and the key of that directory's parent. */
 export const place = { ppdir_key: dirKey, pdir_key: dirKey }
+
 /** Does a batch item by item and reports each, in the order of the request. */
 export function each<T>(items: T[], itemsMax: number, act: (item: T) => void): object {
   if (items.length === 0) throw new Refusal(RET.BATCH_EMPTY, 'empty batch')

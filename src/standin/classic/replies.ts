@@ -106,17 +106,14 @@ export function nestedList(dir: Entry, entries: Entry[], onlyDirs: boolean): obj
       dir_key: child.id,
       dir_mtime: chinaTime(child.mtimeMs),
     })),
-    files: onlyDirs
-      ? null
-      : listOf(filesOf(entries), (file) => ({
-          ...fileFacts(file),
-          file_attr: {
-            file_mtime: chinaTime(file.mtimeMs),
-            file_name: file.name,
-            file_note: file.note,
-          },
-        })),
+    files: onlyDirs ? null : listOf(filesOf(entries), nestedFile),
   }
+}
+
+function nestedFile(file: Entry): object {
+  const facts = fileFacts(file)
+  const { file_mtime } = facts
+  return { ...facts, file_attr: { file_mtime, file_name: file.name, file_note: file.note } }
 }
 
 /**
@@ -135,7 +132,7 @@ export function recycleList(entries: Entry[]): object {
   }
 }
 
-function fileFacts(file: Entry): object {
+function fileFacts(file: Entry) {
   return {
     file_ctime: chinaTime(file.ctimeMs),
     file_cur_size: String(file.complete === 1 ? file.size : 0),
