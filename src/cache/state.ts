@@ -111,7 +111,7 @@ export class StateFile {
   readonly #db: DatabaseSync
   readonly #path: string
   readonly #statements = new Map<string, StatementSync>()
-  #wal: FileHandle | undefined
+  #wal: Promise<FileHandle> | undefined
 
   private constructor(db: DatabaseSync, path: string) {
     this.#db = db
@@ -241,12 +241,12 @@ export class StateFile {
    * through a descriptor of its own, in the thread pool: the event loop never waits for the disk.
    */
   async sync(): Promise<void> {
-    this.#wal ??= await open(`${this.#path}-wal`, 'r+')
-    await this.#wal.datasync()
+    this.#wal ??= open(`${this.#path}-wal`, 'r+')
+    await (await this.#wal).datasync()
   }
 
   async close(): Promise<void> {
-    await this.#wal?.close()
+    await (await this.#wal)?.close()
     this.#statements.clear()
     this.#db.close()
   }

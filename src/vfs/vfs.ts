@@ -120,6 +120,8 @@ export class Vfs {
   readonly #isLocalOnly: (name: string) => boolean
   readonly #release: () => void
   readonly #sent = new Map<FileInode, number>()
+  /** Files removed while open, by the name that libfuse gave them: it goes on asking for it until the last close. */
+  readonly #hidden = new Map<string, FileInode>()
   #rooting: Promise<void> | undefined
   #draining = false
   readonly files: Files
@@ -282,6 +284,7 @@ export class Vfs {
     this.#checkWritable()
     const inode = await this.#resolve(path)
     if (inode.kind === 'dir') throw new VfsError('EISDIR', 'is a directory')
+    if (this.#hidden.delete(path.slice(path.lastIndexOf('/') + 1))) return
     await this.#unlink(inode)
   }
 
@@ -300,7 +303,10 @@ export class Vfs {
       throw new VfsError('EINVAL', 'only RENAME_NOREPLACE is supported')
     const inode = await this.#resolve(from)
     const { dir, name } = await this.#resolveParent(to)
-    if (inode.kind === 'file' && HIDDEN.test(name)) return this.#unlink(inode)
+    if (inode.kind === 'file' && HIDDEN.test(name)) {
+      this.#hidden.set(name, inode)
+      return this.#unlink(inode)
+    }
     const victim = await this.#child(dir, name)
     if (victim === inode) return
     if (victim !== undefined && (flags & RENAME_NOREPLACE) !== 0)
@@ -458,6 +464,8 @@ export class Vfs {
 
   /** On the way to something deeper a known entry is taken as it is: its own directory will tell. */
   async #child(dir: DirInode, name: string, isLast = true): Promise<Inode | undefined> {
+    const hidden = this.#hidden.get(name)
+    if (hidden !== undefined) return hidden
     const known = dir.listed ? this.#tree.lookup(dir, name) : undefined
     if (known !== undefined && (!isLast || this.#listings.isFresh(dir))) return known
     await this.#ensure(dir)
