@@ -93,6 +93,7 @@ export class Call {
   /** How long to wait before trying again after so many failures in a row; `undefined`: not at all. */
   retryDelayMs(error: unknown, failures: number): number | undefined {
     if (!isWeiyunError(error) || !error.retryable || this.signal.aborted) return undefined
+    if (error.code === 'RESTART_TRANSFER') return undefined // by whoever began it, from its beginning
     if (failures > this.#retriesMax(error)) return undefined
     const stepMs = error.code === 'THROTTLED' ? 1000 : 200
     const delayMs = stepMs * 2 ** (failures - 1) * (0.5 + Math.random())

@@ -79,13 +79,8 @@ export class ChunkSender {
     let repeats = 0
     for (;;) {
       const chunk = await source.read(offset, Math.min(CHUNK_BYTES_MAX, source.size - offset))
-      const { next } = await this.#lanes.retry(call, () =>
-        this.#post(ticket, source, offset, chunk, call),
-      )
-      if (next === undefined) {
-        onProgress(source.size)
-        return offset + chunk.length === source.size
-      }
+      const next = await this.#sendChunk(ticket, source, offset, chunk, call)
+      if (next === undefined) return offset + chunk.length === source.size
       if (next < 0 || next >= source.size || (next <= furthest && ++repeats > REPEATS_MAX)) {
         throw new WeiyunError(
           'RESTART_TRANSFER',
@@ -96,6 +91,24 @@ export class ChunkSender {
       furthest = Math.max(furthest, next)
       offset = next
       onProgress(offset)
+    }
+  }
+
+  /** Sends one chunk, a few times if need be; answers as FrameReply.next. */
+  async #sendChunk(
+    ticket: ChunkTicket,
+    source: UploadSource,
+    offset: number,
+    chunk: Buffer,
+    call: Call,
+  ): Promise<number | undefined> {
+    try {
+      return (await this.#lanes.retry(call, () => this.#post(ticket, source, offset, chunk, call)))
+        .next
+    } catch (error) {
+      // With a number of its own it keeps saying no: perhaps to these keys, which a new announcement changes.
+      if (!isWeiyunError(error, 'SERVER') || error.ret === undefined) throw error
+      throw new WeiyunError('RESTART_TRANSFER', error.message, { cause: error, ret: error.ret })
     }
   }
 

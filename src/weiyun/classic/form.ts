@@ -98,6 +98,8 @@ function checkReply({ status, bytes }: TextReply): void {
     throw new WeiyunError(code, `the form was answered with HTTP ${status}`)
   }
   const ret = Number(/ftn_post_end\(\s*'?(-?\d+)/.exec(bytes.toString('latin1'))?.[1] ?? 0)
-  if (ret !== 0)
-    throw new WeiyunError(dataErrorCodeOf(ret), `the form was answered with ${ret}`, { ret })
+  if (ret === 0) return
+  // The bytes would have to be sent again in any case, so the announcement may as well be.
+  const code = dataErrorCodeOf(ret) === 'NOT_FOUND' ? 'NOT_FOUND' : 'RESTART_TRANSFER'
+  throw new WeiyunError(code, `the form was answered with ${ret}`, { ret })
 }
