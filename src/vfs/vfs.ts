@@ -34,6 +34,7 @@ import { Reader } from './reader.ts'
 import { openState, recover } from './recover.ts'
 import { Steps } from './steps.ts'
 import { Tree } from './tree.ts'
+import { Walk } from './walk.ts'
 import { type Connection, WriteBack } from './writeback.ts'
 import { Writer } from './writer.ts'
 
@@ -109,6 +110,7 @@ export class Vfs {
   readonly #state: StateFile
   readonly #tree: Tree
   readonly #listings: Listings
+  readonly #walk: Walk
   readonly #account: AccountCache
   readonly #space: Space
   readonly #blocks: BlockCache
@@ -120,7 +122,7 @@ export class Vfs {
   readonly #isLocalOnly: (name: string) => boolean
   readonly #release: () => void
   readonly #sent = new Map<FileInode, number>()
-  /** Files removed while open, by the name that libfuse gave them: it goes on asking for it until the last close. */
+  /** Files removed while open, by the names under which libfuse goes on asking for them. */
   readonly #hidden = new Map<string, FileInode>()
   #rooting: Promise<void> | undefined
   #draining = false
@@ -181,6 +183,7 @@ export class Vfs {
     this.#tree = tree
     this.#account = account
     this.#listings = listings
+    this.#walk = new Walk({ tree, listings, lanes: () => account.limits.listingsMax })
     this.#fetcher = fetcher
     this.#writer = writer
     this.#writeBack = writeBack
@@ -233,6 +236,7 @@ export class Vfs {
   async readdir(path: string): Promise<DirItem[]> {
     const dir = await this.#resolveDir(path)
     await this.#ensure(dir)
+    this.#walk.step(dir)
     return [...this.#tree.children(dir)].flatMap(([name, ino]) => {
       const inode = this.#tree.get(ino)
       return inode === undefined ? [] : [{ name, stat: this.#stat(inode) }]
@@ -284,7 +288,7 @@ export class Vfs {
     this.#checkWritable()
     const inode = await this.#resolve(path)
     if (inode.kind === 'dir') throw new VfsError('EISDIR', 'is a directory')
-    if (this.#hidden.delete(path.slice(path.lastIndexOf('/') + 1))) return
+    if (this.#hidden.delete(baseName(path))) return
     await this.#unlink(inode)
   }
 
@@ -439,6 +443,7 @@ export class Vfs {
   }
 
   async close(): Promise<void> {
+    this.#walk.stop()
     await this.#writeBack.stop()
     await this.#fetcher.close()
     this.#tree.flushLater()
@@ -451,6 +456,8 @@ export class Vfs {
   // --- paths
 
   async #resolve(path: string): Promise<Inode> {
+    const hidden = this.#hidden.get(baseName(path))
+    if (hidden !== undefined) return hidden
     const names = path.split('/').filter((name) => name !== '')
     let at: Inode = this.#tree.root
     for (const [index, name] of names.entries()) {
@@ -464,8 +471,6 @@ export class Vfs {
 
   /** On the way to something deeper a known entry is taken as it is: its own directory will tell. */
   async #child(dir: DirInode, name: string, isLast = true): Promise<Inode | undefined> {
-    const hidden = this.#hidden.get(name)
-    if (hidden !== undefined) return hidden
     const known = dir.listed ? this.#tree.lookup(dir, name) : undefined
     if (known !== undefined && (!isLast || this.#listings.isFresh(dir))) return known
     await this.#ensure(dir)
@@ -490,8 +495,8 @@ export class Vfs {
   }
 
   async #resolveParent(path: string): Promise<{ dir: DirInode; name: string }> {
-    const cut = path.lastIndexOf('/')
-    return { dir: await this.#resolveDir(path.slice(0, cut)), name: path.slice(cut + 1) }
+    const name = baseName(path)
+    return { dir: await this.#resolveDir(path.slice(0, -name.length - 1)), name }
   }
 
   async #target(path: string | null, fh: number): Promise<Inode> {
@@ -673,6 +678,10 @@ async function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
   } finally {
     clearTimeout(timer)
   }
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
 }
 
 interface OpenedCache {
