@@ -73,7 +73,7 @@ export class Segment {
   used: number
   /** Blocks that are PRESENT. */
   present: number
-  /** The file was made, or is being made. */
+  /** The file was made, or is being made. Without a block that is PRESENT nobody can know. */
   created: boolean
   /** Operations that hold this object now. */
   users = 0
@@ -82,7 +82,7 @@ export class Segment {
   /** Removed: the object must not come back into the index. */
   gone = false
 
-  private constructor(row: Omit<SegmentRow, 'crcs'>, crcs: Uint32Array, created: boolean) {
+  private constructor(row: Omit<SegmentRow, 'crcs'>, crcs: Uint32Array) {
     this.content = row.content
     this.number = row.number
     this.name = segmentName(row.content, row.number)
@@ -92,19 +92,19 @@ export class Segment {
     this.bytes = row.bytes
     this.used = row.used
     this.present = row.states.reduce((sum, state) => sum + (state === PRESENT ? 1 : 0), 0)
-    this.created = created
+    this.created = this.present > 0
   }
 
   static create(id: ContentId, content: string, number: number, start = 0): Segment {
     const rest = blockCount(id) - Math.max(number, 0) * SEGMENT_BLOCKS
     const count = number === WHOLE ? rest : Math.min(rest, SEGMENT_BLOCKS)
     const row = { content, number, start, bytes: 0, used: 0, states: new Uint8Array(count) }
-    return new Segment(row, new Uint32Array(count), false)
+    return new Segment(row, new Uint32Array(count))
   }
 
   static fromRow(row: SegmentRow): Segment {
     const crcs = new Uint32Array(Uint8Array.from(row.crcs).buffer)
-    return new Segment({ ...row, states: Uint8Array.from(row.states) }, crcs, true)
+    return new Segment({ ...row, states: Uint8Array.from(row.states) }, crcs)
   }
 
   toRow(): SegmentRow {

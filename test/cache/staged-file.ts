@@ -1,17 +1,16 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { copyFile, mkdtemp, open, rm, stat, truncate } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { copyFile, open, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { silentLogger } from '../../src/base/log.ts'
 import { Space } from '../../src/cache/space.ts'
 import { EXTENTS_MAX } from '../../src/cache/staged-file.ts'
 import { DATA_START } from '../../src/cache/staged-header.ts'
 import { type StagedFile, StagingArea } from '../../src/cache/staging.ts'
+import { runUntilKilled } from '../fixtures/kill.ts'
 import { Random } from '../fixtures/random.ts'
 import { changes } from '../fixtures/staging-writer.ts'
+
+const WRITER = new URL('../fixtures/staging-writer.ts', import.meta.url)
 
 async function setup(t: Test, capacity = 1e9, dir = t.testdir({})) {
   const space = new Space({ dir, capacity, marginBytes: 0 })
@@ -199,33 +198,23 @@ t.test('is the model, across reopening and torn headers', async (t) => {
   }
 })
 
+const POINTS = [
+  ...['create:1', 'created:1', 'write:4', 'written:4', 'truncate:2', 'truncated:2'],
+  ...['describe:3', 'described:3', 'sync:1', 'synced:1'],
+].map((point) => `staging.${point}`)
+
 t.test('a process killed anywhere leaves the file before or after a change', async (t) => {
   const random = new Random()
   t.comment(`seed ${random.seed}`)
-  for (let round = 0; round < 8; round++) {
-    await Promise.all([0, 1].map((i) => killAndReopen(t, `${round}.${i}`, random.below(2 ** 31))))
+  for (const at of [...POINTS, '*:0.03', '*:0.03', '*:0.03']) {
+    await t.test(`killed at ${at}`, async (t) => {
+      const dir = t.testdir({})
+      const seed = random.below(2 ** 31)
+      const output = await runUntilKilled(WRITER, [dir, `${seed}`], { at, seed })
+      await checkKilled(t, dir, seed, Number(output.trim().split('\n').at(-1)), at)
+    })
   }
 })
-
-async function killAndReopen(t: Test, name: string, seed: number): Promise<void> {
-  const dir = await mkdtemp(join(tmpdir(), 'staged-crash-'))
-  try {
-    const program = fileURLToPath(new URL('../fixtures/staging-writer.ts', import.meta.url))
-    const child = spawn(process.execPath, [program, dir, `${seed}`], {
-      env: { ...process.env, WEIYUN_MOUNT_CRASH: '*:0.03', WEIYUN_MOUNT_CRASH_SEED: `${seed}` },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    let output = ''
-    child.stdout.on('data', (data) => {
-      output += data
-    })
-    const [, signal] = await once(child, 'close')
-    t.equal(signal, 'SIGKILL')
-    await checkKilled(t, dir, seed, Number(output.trim().split('\n').at(-1)), name)
-  } finally {
-    await rm(dir, { recursive: true })
-  }
-}
 
 async function checkKilled(t: Test, dir: string, seed: number, done: number, name: string) {
   const { area } = await setup(t, 1e9, dir)
