@@ -1,7 +1,6 @@
 // Profile pictures: public, no login needed (protocol notes, classic 7).
-import type { Logger } from '../base/log.ts'
-import { silentLogger } from '../base/log.ts'
-import { Call } from './call.ts'
+import { type Logger, silentLogger } from '../base/log.ts'
+import { Call, retry } from './call.ts'
 import { decodeJsonp } from './classic/jsonp.ts'
 import type { CallOptions } from './drive.ts'
 import { WeiyunError } from './errors.ts'
@@ -39,7 +38,9 @@ export async function fetchAvatars(
   const fetchOne = async (uin: string): Promise<Avatar> => {
     const call = new Call({ ...config, priority: 'background' }, { timeoutMs, retriesMax: 2 })
     try {
-      return await lane.run(call, () => fetchAvatar(uin, imageType, { transport, hosts, call }))
+      return await retry(call, () =>
+        lane.run(call, () => fetchAvatar(uin, imageType, { transport, hosts, call })),
+      )
     } finally {
       call.end()
     }

@@ -15,6 +15,8 @@ export interface FileRef {
   readonly version: string
   readonly name: string
   readonly size: number
+  /** Where it is known, a service that names hashes cannot hand over or remove another version. */
+  readonly sha1?: string
 }
 
 export interface DirEntry {
@@ -82,6 +84,8 @@ export interface Features {
   readonly nativeRename: boolean
   /** Listings can be conditional on a stamp. */
   readonly conditionalList: boolean
+  /** An upload loses dots at the beginning and at the end of its name. */
+  readonly stripsDots: boolean
 }
 
 /** Who waits: a user in a system call goes before read-ahead, and read-ahead before uploads. */

@@ -11,6 +11,17 @@ export interface Hosts {
   readonly user: string
   /** `/getface`. */
   readonly avatar: string
+  /** `/disk`, `/webapp/json`, `/api/v3`, `/cgi-bin/logout` of the webapp dialect. */
+  readonly site: string
+  /** `/ftnup_v2/weiyun`, where the webapp dialect sends files. */
+  readonly upload: string
+  /** Login by QQ: the page that begins it, and everything after. */
+  readonly qqLoginPage: string
+  readonly qqLogin: string
+  /** Login by WeChat: the QR code, the long poll, and renewal. */
+  readonly wechat: string
+  readonly wechatPoll: string
+  readonly wechatApi: string
 }
 
 /**
@@ -22,6 +33,13 @@ export const HOSTS: Hosts = {
   download: 'https://user.weiyun.com/download',
   user: 'https://user.weiyun.com',
   avatar: 'https://ssl.ptlogin2.weiyun.com',
+  site: 'https://www.weiyun.com',
+  upload: 'https://upload.weiyun.com',
+  qqLoginPage: 'https://ssl.xui.ptlogin2.weiyun.com',
+  qqLogin: 'https://ssl.ptlogin2.weiyun.com',
+  wechat: 'https://open.weixin.qq.com',
+  wechatPoll: 'https://lp.open.weixin.qq.com',
+  wechatApi: 'https://api.weixin.qq.com',
 }
 
 export interface HostsConfig {
@@ -75,7 +93,8 @@ export class ServiceHosts {
 }
 
 function everyHost(service: string): Hosts {
-  return { web: service, download: service, user: service, avatar: service }
+  const entries = Object.keys(HOSTS).map((host) => [host, service] as const)
+  return Object.fromEntries(entries) as Record<keyof Hosts, string>
 }
 
 function parseUrl(base: string): URL {

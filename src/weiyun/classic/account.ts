@@ -1,39 +1,22 @@
-// What the account last said about itself, and what follows from it before anything is sent: names that
-// are too long, files that cannot fit.
+// The classic account, which besides its limits and quota tells what downloads have to present.
 import type { Call } from '../call.ts'
-import type { Limits, Quota } from '../drive.ts'
-import { WeiyunError } from '../errors.ts'
+import { KnownAccount } from '../known-account.ts'
 import type { Lanes } from '../lanes.ts'
 import type { ClassicCommands } from './commands.ts'
 import { type ClassicAccount, LIMITS } from './decode.ts'
 
-export class KnownAccount {
+export class KnownClassicAccount extends KnownAccount<ClassicAccount> {
   readonly uin: string
-  readonly #commands: ClassicCommands
-  readonly #lanes: Lanes
-  #known: ClassicAccount | undefined
   #checksum: string | undefined
 
   constructor(uin: string, commands: ClassicCommands, lanes: Lanes) {
+    super((call) => commands.account(uin, call), LIMITS, lanes)
     this.uin = uin
-    this.#commands = commands
-    this.#lanes = lanes
   }
 
-  get limits(): Limits {
-    return this.#known?.limits ?? LIMITS
-  }
-
-  isMainDir(key: string): boolean {
-    return key === this.#known?.mainDir.key
-  }
-
-  /** Asks anew, and sizes the lanes by the answer. */
-  async ask(call: Call): Promise<ClassicAccount> {
-    const account = await this.#commands.account(this.uin, call)
-    this.#known = account
+  override async ask(call: Call): Promise<ClassicAccount> {
+    const account = await super.ask(call)
     this.#checksum = account.checksum
-    this.#lanes.resize(account.limits)
     return account
   }
 
@@ -46,27 +29,4 @@ export class KnownAccount {
   forgetChecksum(): void {
     this.#checksum = undefined
   }
-
-  checkName(name: string): void {
-    const { nameLengthMax } = this.limits
-    if (name === '' || name.includes('/')) throw new WeiyunError('NAME_INVALID', 'not a name')
-    if (name.length > nameLengthMax) {
-      throw new WeiyunError('NAME_TOO_LONG', `names have at most ${nameLengthMax} characters`)
-    }
-  }
-
-  /** Refuses what cannot fit, but not without asking: space may have been freed meanwhile. */
-  async checkRoom(size: number, call: Call): Promise<void> {
-    const { fileSizeMax } = this.limits
-    if (size > fileSizeMax) {
-      throw new WeiyunError('TOO_LARGE', `files have at most ${fileSizeMax} bytes`)
-    }
-    if (this.#known === undefined || fits(size, this.#known.quota)) return
-    const { quota } = await this.ask(call)
-    if (!fits(size, quota)) throw new WeiyunError('NO_SPACE', `no room for ${size} bytes`)
-  }
-}
-
-function fits(size: number, { total, used }: Quota): boolean {
-  return size <= total - used
 }

@@ -134,24 +134,6 @@ export function formatTime(timeMs: number): string {
   return new Date(timeMs + 8 * 3600_000).toISOString().slice(0, 19).replace('T', ' ')
 }
 
-/** Whether `entry` is the complete content asked about, or the beginning of it. */
-export function hasContent(
-  entry: Entry,
-  content: { size: number; sha1: string },
-): entry is FileEntry {
-  return entry.kind === 'file' && entry.size === content.size && entry.sha1 === content.sha1
-}
-
-/** Whether both are the same file or directory, whatever their names. */
-export function isSameEntry(a: EntryId, b: EntryId): boolean {
-  if (a.kind === 'file') return b.kind === 'file' && a.id === b.id
-  return b.kind === 'dir' && a.key === b.key
-}
-
-type EntryId =
-  | { readonly kind: 'dir'; readonly key: string }
-  | { readonly kind: 'file'; readonly id: string }
-
 /** The key of the directory that `dir_create` made, as an entry. */
 export function decodeMadeDir(body: Fields, name: string): DirEntry | undefined {
   const key = text(body, 'dir_key')

@@ -11,7 +11,7 @@ import { Throttle } from '../throttle.ts'
 import type { DataAddress } from '../transfer/download.ts'
 import { Downloads } from '../transfer/download.ts'
 import { Transport } from '../transport.ts'
-import { KnownAccount } from './account.ts'
+import { KnownClassicAccount } from './account.ts'
 import { ClassicClient } from './client.ts'
 import { ClassicCommands } from './commands.ts'
 import { resolveData } from './locate.ts'
@@ -40,7 +40,7 @@ export class ClassicDrive implements api.Drive {
   readonly #lanes: Lanes
   readonly #names = new WireNames()
   readonly #commands: ClassicCommands
-  readonly #account: KnownAccount
+  readonly #account: KnownClassicAccount
   readonly #calls: Calls
   readonly #downloads: Downloads
   readonly #uploads: ClassicUploads
@@ -56,7 +56,7 @@ export class ClassicDrive implements api.Drive {
     this.#lanes = lanes
     this.#client = client
     this.#commands = new ClassicCommands(client, lanes, this.#names)
-    this.#account = new KnownAccount(session.uin, this.#commands, lanes)
+    this.#account = new KnownClassicAccount(session.uin, this.#commands, lanes)
     const settings = () => ({ timeoutMs, retriesMax: this.#account.limits.retriesMax })
     this.#calls = new Calls(settings)
     const down = Throttle.bytes(options.bwlimitDown)
@@ -80,7 +80,7 @@ export class ClassicDrive implements api.Drive {
   }
 
   get features(): api.Features {
-    return { nativeRename: this.#nativeRename, conditionalList: true }
+    return { nativeRename: this.#nativeRename, conditionalList: true, stripsDots: false }
   }
 
   async account(options: api.CallOptions = {}): Promise<api.Account> {

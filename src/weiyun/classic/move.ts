@@ -2,9 +2,9 @@
 // goes by the entry's id, so that a repeated one finds its work done (newcgi, Appendix A).
 import type { Call } from '../call.ts'
 import type { DirRef, Entry, RemoveItem } from '../drive.ts'
+import { isSameEntry } from '../entries.ts'
 import { isWeiyunError } from '../errors.ts'
 import type { ClassicCommands } from './commands.ts'
-import { isSameEntry } from './decode.ts'
 
 type List = (dir: DirRef) => Promise<readonly Entry[]>
 

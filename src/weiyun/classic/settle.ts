@@ -2,8 +2,8 @@
 // and taking the place of the version that it replaces (protocol notes, classic 6).
 import type { Call } from '../call.ts'
 import type { DirRef, Entry, FileEntry, FileRef, ItemError, RemoveItem } from '../drive.ts'
+import { isSameEntry } from '../entries.ts'
 import { isWeiyunError } from '../errors.ts'
-import { isSameEntry } from './decode.ts'
 import type { WireNames } from './names.ts'
 
 /** What settling needs of the drive around it. */

@@ -11,6 +11,7 @@ import type {
   UploadOptions,
   UploadSource,
 } from '../drive.ts'
+import { hasContent } from '../entries.ts'
 import { isWeiyunError, WeiyunError } from '../errors.ts'
 import { type Fields, isFields, text } from '../fields.ts'
 import type { Lanes } from '../lanes.ts'
@@ -18,7 +19,7 @@ import type { Throttle } from '../throttle.ts'
 import { runUpload, type UploadSteps } from '../transfer/upload.ts'
 import { ChunkSender, type ChunkTicket, decodeTicket, restoreTicket } from './chunks.ts'
 import type { ClassicClient } from './client.ts'
-import { decodeTime, hasContent } from './decode.ts'
+import { decodeTime } from './decode.ts'
 import { announceForm, decodeFormTicket, type FormTicket, sendForm } from './form.ts'
 import type { WireNames } from './names.ts'
 import type { Surroundings } from './settle.ts'
