@@ -7,7 +7,7 @@ import { RET, Refusal } from '../refusal.ts'
 import { type Account, mainKey } from '../store/accounts.ts'
 import type { Entry } from '../store/entries.ts'
 import type { Store } from '../store/store.ts'
-import type { Content } from '../store/tree.ts'
+import type { Content, NewFile } from '../store/tree.ts'
 
 /**
  * Bytes given as such, or `size` bytes that follow from `seed` (see `seededContent`; 0 when
@@ -92,21 +92,21 @@ export class Device {
   }
 
   /**
-   * Many files of one size in a directory, `<prefix>00000` and so on, with contents by `seed`,
-   * `seed + 1`, …
+   * Many files of one size in a directory that has none of these names: `<prefix>00000` and so on,
+   * with contents by `seed`, `seed + 1`, …
    */
   async fill(
     path: string,
     wanted: { count: number; size: number; seed: number; prefix: string },
   ): Promise<void> {
     const { count, size, seed, prefix } = wanted
-    const { id } = this.#at(path, 'dir')
+    const files: NewFile[] = []
     for (let i = 0; i < count; i++) {
       const content = await this.#keep({ size, seed: seed + i })
-      // Read anew: each file added changes the directory.
-      const dir = this.#store.tree.dir(this.#account, id)
-      this.#add(dir, prefix + String(i).padStart(5, '0'), content)
+      const name = prefix + String(i).padStart(5, '0')
+      files.push({ name, ...content, complete: true })
     }
+    this.#store.tree.addFiles(this.#account, this.#at(path, 'dir'), files, Date.now())
   }
 
   /** Makes a directory and those above it; one that is there is left as it is. */

@@ -61,7 +61,13 @@ async function takeChunk(store: Store, call: Call): Promise<Reply> {
   if (hash('md5', chunk) !== call.query.get('bmd5')) {
     throw new Refusal(FTN.DAMAGED_CHUNK, 'bmd5')
   }
-  const { done, next } = await store.uploads.append(account, upload, offset, chunk, Date.now())
+  const { done, next } = await store.uploads.append(
+    account,
+    frame.fileKey,
+    offset,
+    chunk,
+    Date.now(),
+  )
   return reply(ftnReply(0, done, next), { 'Content-Type': 'application/octet-stream' })
 }
 
@@ -75,7 +81,7 @@ async function takeForm(store: Store, call: Call): Promise<Reply> {
   let next = 0
   do {
     const slice = bytes.subarray(next, next + CHUNK_BYTES_MAX)
-    const progress = await store.uploads.append(account, upload, next, slice, Date.now())
+    const progress = await store.uploads.append(account, fileKey, next, slice, Date.now())
     if (!progress.done && progress.next !== next + slice.length) {
       throw new Refusal(FTN.OUT_OF_FILE, 'another sender is at work')
     }

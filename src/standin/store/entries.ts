@@ -24,6 +24,27 @@ export interface Entry {
   dead: 0 | 1
 }
 
+/** An entry made now: an empty directory or a complete, empty file, unless fields say otherwise. */
+export function newEntry(
+  fields: Pick<Entry, 'id' | 'uin' | 'parent' | 'kind' | 'name'> & Partial<Entry>,
+  nowMs: number,
+): Entry {
+  return {
+    note: '',
+    ctimeMs: nowMs,
+    mtimeMs: nowMs,
+    recycledMs: null,
+    childCount: 0,
+    size: 0,
+    sha: '',
+    md5: '',
+    ver: 0,
+    complete: 1,
+    dead: 0,
+    ...fields,
+  }
+}
+
 /** What lies in a directory tree, its top included; what was deleted from it earlier is not. */
 export interface Subtree {
   fileCount: number

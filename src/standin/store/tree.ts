@@ -6,7 +6,7 @@ import { stampedName } from '../names.ts'
 import { RET, Refusal } from '../refusal.ts'
 import { type Account, type Accounts, keyPrefix, mainKey, newDirKey, rootKey } from './accounts.ts'
 import type { Transaction } from './database.ts'
-import type { Entries, Entry, Subtree } from './entries.ts'
+import { type Entries, type Entry, newEntry, type Subtree } from './entries.ts'
 
 /** Content as it stands in a listing; hashes are '' while they are not known. */
 export interface Content {
@@ -14,6 +14,9 @@ export interface Content {
   sha: string
   md5: string
 }
+
+/** Without `complete` it is the broken entry of an upload. */
+export type NewFile = Content & { name: string; complete: boolean }
 
 export class Tree {
   readonly #entries: Entries
@@ -28,10 +31,11 @@ export class Tree {
 
   /** Makes the two system directories of a new account. */
   addAccount(account: Account, nowMs: number): void {
-    const dir = (id: string, parent: string | null, name: string) =>
-      this.#entries.insert({ ...blank(account, nowMs), id, parent, kind: 'dir', name })
-    dir(rootKey(account.uin), null, '')
-    dir(mainKey(account.uin), rootKey(account.uin), '微云')
+    const { uin } = account
+    const root = { id: rootKey(uin), uin, parent: null, kind: 'dir', name: '' } as const
+    this.#entries.insert(newEntry(root, nowMs))
+    const main = { id: mainKey(uin), uin, parent: root.id, kind: 'dir', name: '微云' } as const
+    this.#entries.insert(newEntry(main, nowMs))
   }
 
   /**
@@ -105,31 +109,28 @@ export class Tree {
   makeDir(account: Account, parent: Entry, name: string, note: string, nowMs: number): Entry {
     if (parent.parent === null) throw new Refusal(RET.MKDIR_IN_ROOT, 'directory in the root')
     this.#checkRoom(account, parent, name, 1)
-    const id = newDirKey(account.uin)
-    const dir: Entry = { ...blank(account, nowMs), id, parent: parent.id, kind: 'dir', name, note }
-    return this.#add(account, dir, { dirCount: 1 }, nowMs)
+    const { uin } = account
+    const dir = { id: newDirKey(uin), uin, parent: parent.id, kind: 'dir', name, note } as const
+    return this.#add(account, newEntry(dir, nowMs), { dirCount: 1 }, nowMs)
   }
 
-  /** Adds a file under a free name; without `complete` it is the broken entry of an upload. */
-  addFile(
-    account: Account,
-    parent: Entry,
-    file: Content & { name: string; complete: boolean },
-    nowMs: number,
-  ): Entry {
+  /** Adds a file under a free name. */
+  addFile(account: Account, parent: Entry, file: NewFile, nowMs: number): Entry {
     if (parent.parent === null) throw new Refusal(RET.UPLOAD_INTO_ROOT, 'file in the root')
     this.#checkRoom(account, parent, file.name, 0)
     this.checkSpace(account, file.size)
-    const entry: Entry = {
-      ...blank(account, nowMs),
-      ...file,
-      id: randomUUID(),
-      parent: parent.id,
-      kind: 'file',
-      ver: Math.floor(nowMs / 1000),
-      complete: file.complete ? 1 : 0,
-    }
+    const entry = fileEntry(account, parent, file, nowMs)
     return this.#add(account, entry, { fileCount: 1, usedSpace: file.size }, nowMs)
+  }
+
+  /** Many files at once, as one change of the directory and past all limits. */
+  addFiles(account: Account, parent: Entry, files: NewFile[], nowMs: number): void {
+    const usedSpace = files.reduce((sum, file) => sum + file.size, 0)
+    this.#transaction(() => {
+      for (const file of files) this.#entries.insert(fileEntry(account, parent, file, nowMs))
+      this.#entries.touch(parent.id, files.length, nowMs)
+      this.#accounts.count(account, { fileCount: files.length, usedSpace }, nowMs)
+    })
   }
 
   checkSpace(account: Account, size: number): void {
@@ -289,25 +290,11 @@ export class Tree {
   }
 }
 
-function blank(account: Account, nowMs: number): Entry {
-  return {
-    id: '',
-    uin: account.uin,
-    parent: null,
-    kind: 'dir',
-    name: '',
-    note: '',
-    ctimeMs: nowMs,
-    mtimeMs: nowMs,
-    recycledMs: null,
-    childCount: 0,
-    size: 0,
-    sha: '',
-    md5: '',
-    ver: 0,
-    complete: 1,
-    dead: 0,
-  }
+function fileEntry(account: Account, parent: Entry, file: NewFile, nowMs: number): Entry {
+  const complete = file.complete ? 1 : 0
+  const ver = Math.floor(nowMs / 1000)
+  const place = { id: randomUUID(), uin: account.uin, parent: parent.id, kind: 'file' } as const
+  return newEntry({ ...file, ...place, ver, complete }, nowMs)
 }
 
 function live(subtree: Subtree, sign: 1 | -1): { fileCount: number; dirCount: number } {

@@ -1,15 +1,13 @@
-// Uploads under way: a session per announced file, its bytes in `partial/<file key>` until the last
-// has come and the hashes agree. How much has come is the length of that file, so a restart (or a
-// kill) resumes where it stopped.
-import { createHash, type Hash, randomBytes } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { appendFile, mkdir, readdir, rm, stat } from 'node:fs/promises'
+// Uploads under way: a session per announced file, from the command that names it until its bytes
+// are there (partials.ts) and have the hashes that were announced.
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { RET, Refusal } from '../refusal.ts'
 import type { Account } from './accounts.ts'
 import type { Blobs } from './blobs.ts'
 import type { Entries, Entry } from './entries.ts'
+import { Partials } from './partials.ts'
 import type { Content, Tree } from './tree.ts'
 
 /**
@@ -53,13 +51,6 @@ export interface Progress {
   next: number
 }
 
-/** An upload that is being written: how far it is, and its running hashes. */
-interface Running {
-  received: number
-  md5: Hash
-  sha1: Hash
-}
-
 /** The bytes that came are not those that were announced. */
 export class ContentMismatch extends Error {}
 /** The file that the bytes are for is gone. */
@@ -73,8 +64,9 @@ function statements(db: DatabaseSync) {
        AND done = 0 AND sha <> '' ORDER BY startedMs DESC LIMIT 1`,
     ),
     insert: db.prepare(
-      `INSERT INTO uploads (fileKey, checkKey, uin, entry, dir, name, size, sha, md5, done,
-       startedMs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO uploads
+       (fileKey, checkKey, uin, entry, dir, name, size, sha, md5, done, startedMs) VALUES
+       (:fileKey, :checkKey, :uin, :entry, :dir, :name, :size, :sha, :md5, :done, :startedMs)`,
     ),
     finish: db.prepare('UPDATE uploads SET done = 1 WHERE fileKey = ?'),
     prune: db.prepare('DELETE FROM uploads WHERE done = 1 AND startedMs < ?'),
@@ -84,28 +76,22 @@ function statements(db: DatabaseSync) {
 
 export class Uploads {
   readonly #sql: ReturnType<typeof statements>
-  readonly #dir: string
+  readonly #partials: Partials
   readonly #blobs: Blobs
   readonly #entries: Entries
   readonly #tree: Tree
-  readonly #running = new Map<string, Running>()
-  /** One append at a time for each upload, in the order of arrival. */
-  readonly #queues = new Map<string, Promise<unknown>>()
 
   constructor(db: DatabaseSync, dataDir: string, blobs: Blobs, entries: Entries, tree: Tree) {
     this.#sql = statements(db)
-    this.#dir = join(dataDir, 'partial')
+    this.#partials = new Partials(join(dataDir, 'partial'))
     this.#blobs = blobs
     this.#entries = entries
     this.#tree = tree
   }
 
   async open(nowMs: number): Promise<void> {
-    await mkdir(this.#dir, { recursive: true })
     this.#sql.prune.run(nowMs - DONE_KEEP_MS)
-    for (const key of await readdir(this.#dir)) {
-      if (this.find(key)?.done !== 0) await rm(join(this.#dir, key))
-    }
+    await this.#partials.open((key) => this.find(key)?.done === 0)
   }
 
   find(fileKey: string): Upload | undefined {
@@ -141,102 +127,43 @@ export class Uploads {
    * @throws ContentMismatch when the whole has other hashes than announced: it starts at 0 again
    * @throws UploadGone when the file was deleted meanwhile
    */
-  async append(
+  append(
     account: Account,
-    upload: Upload,
+    fileKey: string,
     offset: number,
     bytes: Buffer,
     nowMs: number,
   ): Promise<Progress> {
-    const key = upload.fileKey
-    const turn = (this.#queues.get(key) ?? Promise.resolve()).then(() =>
-      this.#append(account, key, offset, bytes, nowMs),
-    )
-    const settled = turn.catch(() => {})
-    this.#queues.set(key, settled)
-    try {
-      return await turn
-    } finally {
-      if (this.#queues.get(key) === settled) this.#queues.delete(key)
-    }
+    return this.#partials.inTurn(fileKey, async () => {
+      const upload = this.find(fileKey)
+      if (upload === undefined) {
+        await this.#partials.drop(fileKey)
+        throw new UploadGone()
+      }
+      if (upload.done === 1) return { done: true, next: upload.size }
+      const next = await this.#partials.append(fileKey, offset, bytes)
+      if (next < upload.size) return { done: false, next }
+      await this.#complete(account, upload, nowMs)
+      return { done: true, next }
+    })
   }
 
-  async #append(
-    account: Account,
-    key: string,
-    offset: number,
-    bytes: Buffer,
-    nowMs: number,
-  ): Promise<Progress> {
-    const upload = this.find(key)
-    if (upload === undefined) {
-      this.#running.delete(key)
-      await rm(this.#partial(key), { force: true })
-      throw new UploadGone()
-    }
-    if (upload.done === 1) return { done: true, next: upload.size }
-    const running = await this.#load(key)
-    if (offset !== running.received) return { done: false, next: running.received }
-    try {
-      await appendFile(this.#partial(key), bytes)
-    } catch (error) {
-      // How much of it was written only the file knows.
-      this.#running.delete(key)
-      throw error
-    }
-    running.md5.update(bytes)
-    running.sha1.update(bytes)
-    running.received += bytes.length
-    if (running.received < upload.size) return { done: false, next: running.received }
-    await this.#complete(account, upload, running, nowMs)
-    return { done: true, next: upload.size }
-  }
-
-  async #complete(
-    account: Account,
-    upload: Upload,
-    running: Running,
-    nowMs: number,
-  ): Promise<void> {
-    this.#running.delete(upload.fileKey)
-    const content = {
-      size: running.received,
-      sha: running.sha1.digest('hex'),
-      md5: running.md5.digest('hex'),
-    }
+  async #complete(account: Account, upload: Upload, nowMs: number): Promise<void> {
+    const content = await this.#partials.digest(upload.fileKey)
     const agrees =
       content.size === upload.size &&
       (upload.sha === '' || upload.sha === content.sha) &&
       (upload.md5 === '' || upload.md5 === content.md5)
     if (!agrees) {
-      await rm(this.#partial(upload.fileKey))
+      await this.#partials.drop(upload.fileKey)
       throw new ContentMismatch()
     }
-    await this.#blobs.adopt(this.#partial(upload.fileKey), content)
+    await this.#blobs.adopt(this.#partials.path(upload.fileKey), content)
+    // Read only now: it may have been renamed or deleted while the bytes were on their way.
     const entry = this.#entries.get(upload.entry)
     if (entry === undefined || !this.#tree.isLive(entry)) throw new UploadGone()
     this.#tree.setContent(account, entry, content, nowMs)
     this.#done(upload)
-  }
-
-  /**
-   * The running state of an upload; after a restart its hashes are computed from the bytes on disk.
-   */
-  async #load(key: string): Promise<Running> {
-    const known = this.#running.get(key)
-    if (known !== undefined) return known
-    const running: Running = { received: 0, md5: createHash('md5'), sha1: createHash('sha1') }
-    const path = this.#partial(key)
-    const { size } = await stat(path).catch(() => ({ size: 0 }))
-    if (size > 0) {
-      for await (const piece of createReadStream(path)) {
-        running.md5.update(piece)
-        running.sha1.update(piece)
-        running.received += piece.length
-      }
-    }
-    this.#running.set(key, running)
-    return running
   }
 
   #isPresent(wanted: Announcement): boolean {
@@ -300,29 +227,12 @@ export class Uploads {
       md5,
       done: done ? 1 : 0,
     }
-    const { fileKey, checkKey, uin } = upload
-    this.#sql.insert.run(
-      fileKey,
-      checkKey,
-      uin,
-      entry.id,
-      dir.id,
-      name,
-      size,
-      sha,
-      md5,
-      upload.done,
-      nowMs,
-    )
+    this.#sql.insert.run({ ...upload, startedMs: nowMs })
     return upload
   }
 
   #done(upload: Upload): Upload {
     this.#sql.finish.run(upload.fileKey)
     return { ...upload, done: 1 }
-  }
-
-  #partial(key: string): string {
-    return join(this.#dir, key)
   }
 }
