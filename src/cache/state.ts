@@ -202,13 +202,6 @@ export class StateFile {
     return this.#all('SELECT * FROM inode WHERE changed IS NOT NULL ORDER BY changed, ino')
   }
 
-  /** Files with bytes, or without any, that no close(2) or fsync(2) promised to anybody. */
-  unpromised(): InodeRow[] {
-    return this.#all(
-      `SELECT * FROM inode WHERE kind = 'file' AND promised = 0 AND (staged IS NOT NULL OR rid IS NULL)`,
-    )
-  }
-
   lastIno(): number {
     return Number(
       this.#get<{ last: number | null }>('SELECT max(ino) AS last FROM inode')?.last ?? 0,

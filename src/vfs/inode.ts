@@ -39,6 +39,8 @@ abstract class BaseInode {
   error: string | undefined
   /** The tree's clock at the last change of either place: older listings know less. */
   touched = 0
+  /** The state file has a row of it. */
+  stored = false
   /** A write-back step is under way, so what a listing says of this entry may be half true. */
   busy = false
 
@@ -109,6 +111,7 @@ export function fromRow(row: InodeRow): Inode {
   inode.mtimeMs = row.rmtime ?? 0
   inode.changedMs = row.changed ?? undefined
   inode.error = row.error ?? undefined
+  inode.stored = true
   return inode
 }
 
@@ -163,9 +166,9 @@ export function toRow(inode: Inode): InodeRow {
     listed: dir?.listed ? 1 : 0,
     stamp: dir?.stamp ?? null,
     own: Object.keys(inode.own).length === 0 ? null : JSON.stringify(inode.own),
-    staged: file?.stagedId ?? null,
+    staged: file?.promised ? (file.stagedId ?? null) : null,
     promised: file?.promised ? 1 : 0,
-    size: file?.stagedId === undefined ? null : file.stagedSize,
+    size: file?.promised ? file.stagedSize : null,
     changed: inode.changedMs ?? null,
     error: inode.error ?? null,
     resume: file?.resume ?? null,

@@ -43,27 +43,12 @@ export async function recover(parts: RecoverParts): Promise<void> {
   const { tree, state, staging, writer } = parts
   await writer.sweep()
   const found = new Set(await staging.list())
-  dropUnpromised(parts, found)
   for (const row of state.pending()) {
     const inode = tree.get(row.ino)
     if (inode?.kind === 'file' && inode.stagedId !== undefined) checkStaged(parts, inode, found)
   }
   for (const id of found) {
     if (state.byStaged(id) === undefined) await takeUp(parts, id)
-  }
-}
-
-/** Entries that a program had begun and not closed when the last run died. Their bytes stay in the staging area. */
-function dropUnpromised({ tree, state, log }: RecoverParts, found: Set<string>): void {
-  for (const row of state.unpromised()) {
-    const inode = tree.get(row.ino)
-    if (inode?.kind !== 'file') continue
-    if (row.staged !== null && found.has(row.staged))
-      log.warn({ path: tree.path(inode).join('/') }, 'was never closed')
-    inode.stagedId = undefined
-    inode.stagedSize = 0
-    if (inode.parent !== undefined && inode.remote === undefined) tree.detach(inode)
-    else tree.settle(inode)
   }
 }
 

@@ -107,7 +107,7 @@ export class Tree {
     return this.#pending.size
   }
 
-  /** A new entry, seen at once and saved; not yet on the service. The place must be free. */
+  /** A new entry, seen at once; not yet on the service. The place must be free. */
   create<K extends Inode['kind']>(
     kind: K,
     dir: DirInode,
@@ -196,7 +196,7 @@ export class Tree {
     this.#pending.delete(inode.ino)
     this.#unsaved(inode)
     this.#inodes.delete(inode.ino)
-    this.#state.remove(inode.ino)
+    this.#unstore(inode)
   }
 
   /** Saves a change of place or content and works out whether the entry is pending. */
@@ -228,7 +228,12 @@ export class Tree {
 
   save(inode: Inode): void {
     this.#unsaved(inode)
+    if (!isWorthStoring(inode)) {
+      this.#unstore(inode)
+      return
+    }
     this.#state.save(toRow(inode))
+    inode.stored = true
   }
 
   saveLater(inode: Inode): void {
@@ -275,6 +280,11 @@ export class Tree {
       at = at.parent === undefined ? undefined : this.get(at.parent)
     }
     return false
+  }
+
+  #unstore(inode: Inode): void {
+    if (inode.stored) this.#state.remove(inode.ino)
+    inode.stored = false
   }
 
   #adopt(inode: Inode): Inode {
@@ -338,6 +348,15 @@ function isGone(inode: Inode): boolean {
   if (inode.ino === ROOT_INO || inode.parent !== undefined || inode.remote !== undefined)
     return false
   return inode.kind === 'dir' || inode.opens === 0
+}
+
+/**
+ * A row is a promise, or what the service told. Bytes that no close(2) promised to anybody are not worth one: after
+ * a crash their staged file is set aside.
+ */
+function isWorthStoring(inode: Inode): boolean {
+  if (inode.remote !== undefined) return true
+  return inode.kind === 'dir' || (inode.promised && inode.parent !== undefined)
 }
 
 function remoteId(inode: Inode): string | undefined {

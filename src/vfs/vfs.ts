@@ -323,7 +323,7 @@ export class Vfs {
     const isStale = this.#tree.lookup(dir, name) !== victim || inode.parent === undefined
     if (isStale) return this.rename(from, to, flags)
     this.#tree.transaction(() => {
-      if (victim !== undefined) this.#tree.detach(victim)
+      if (victim !== undefined) this.#detach(victim)
       if (inode.kind === 'file') this.#setLocalOnly(inode, this.#isLocalOnly(name))
       this.#tree.place(inode, dir, name)
     })
@@ -586,9 +586,15 @@ export class Vfs {
 
   async #unlink(file: FileInode): Promise<void> {
     this.#writeBack.interrupt(file)
-    this.#tree.detach(file)
+    this.#tree.transaction(() => this.#detach(file))
     await this.#discardUnsent(file)
     await this.#settleIfStrict(file)
+  }
+
+  /** Takes an entry out of sight, and with it the wish for its unsent bytes. In one transaction: a crash does both or nothing. */
+  #detach(inode: Inode): void {
+    if (inode.kind === 'file') this.#writer.renounce(inode)
+    this.#tree.detach(inode)
   }
 
   async #discardUnsent(file: FileInode): Promise<void> {

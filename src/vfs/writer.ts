@@ -186,7 +186,12 @@ export class Writer {
     await this.#drop(id)
   }
 
-  /** Nobody wants the unsaved bytes any more: the file was removed. */
+  /** The file is being removed: after a crash its unsaved bytes must not bring it back. Whoever has it open keeps them. */
+  renounce(file: FileInode): void {
+    if (file.stagedId !== undefined && file.promised) this.#state.discard(file.stagedId)
+  }
+
+  /** Drops the unsaved bytes of a removed file. */
   async discard(file: FileInode): Promise<void> {
     const id = file.stagedId
     if (id === undefined) return
@@ -317,6 +322,8 @@ export class Writer {
   }
 
   async #record(file: FileInode, staged: StagedFile): Promise<void> {
+    // What was removed while open must not describe itself, or a crash would bring it back.
+    if (file.parent === undefined) return
     const seq = staged.writeSeq
     await staged.describe(this.#about(file))
     this.#promised.set(staged.id, seq)
@@ -328,6 +335,8 @@ export class Writer {
     let staged: StagedFile
     if (file.stagedId !== undefined) {
       staged = await this.#staging.open(file.stagedId)
+      // Bytes may have been appended after the last record.
+      file.stagedSize = staged.size
       file.base = staged.description.base as unknown as RemoteFile | undefined
       file.predecessor = (staged.description.extra ??
         undefined) as unknown as FileInode['predecessor']
