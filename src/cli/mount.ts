@@ -61,6 +61,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   try {
     const mountpoint = await check(config, target, logFile)
     if (!foreground && parent === undefined) return await runInBackground(logFile)
+    // All paths are absolute by now; the directory we were started in can be removed or unmounted.
+    if (parent) process.chdir('/')
     const { serve } = await import('./serve.ts')
     const onReady = () => (parent ? parent.ready() : console.log(`mounted ${target}`))
     await serve({ config: parent ? { ...config, logFile } : config, mountpoint, onReady })

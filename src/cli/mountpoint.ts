@@ -1,5 +1,5 @@
 // What may be mounted on: checked before anything is started.
-import { readdir, realpath, stat } from 'node:fs/promises'
+import { readdir, realpath, stat, statfs } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { askMount, NotRunning } from './control.ts'
 import { CliError, EXIT } from './exit.ts'
@@ -44,7 +44,8 @@ async function replaceDeadMount(mountpoint: string): Promise<void> {
   if (pid !== undefined) {
     throw new CliError(EXIT.NO_INPUT, `${mountpoint}: already mounted by process ${pid}`)
   }
-  const code = await stat(mountpoint).then(
+  // Not `stat`, which the kernel may answer from its cache.
+  const code = await statfs(mountpoint).then(
     () => undefined,
     (error: NodeJS.ErrnoException) => error.code,
   )

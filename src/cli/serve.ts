@@ -5,14 +5,18 @@ import { createLogger, type Logger } from '../base/log.ts'
 import { mountFuse } from '../fuse/mount.ts'
 import { type Left, Vfs } from '../vfs/vfs.ts'
 import { openDrive } from '../weiyun/index.ts'
+import { say } from './command.ts'
 import { type Handler, type Progress, type Request, serveControl } from './control.ts'
 import { accountDirName, makePrivateDir } from './dirs.ts'
 import { showDrain } from './drain.ts'
+import { CliError, EXIT } from './exit.ts'
+import { explain } from './explain.ts'
+import { fusermount } from './fuse-helper.ts'
 import { startLocalService } from './local-service.ts'
 import { Meter } from './metrics.ts'
 import type { Config } from './options.ts'
 import { accountOf, readSession, SessionFile, sessionPath } from './session-file.ts'
-import { stopSignal } from './signals.ts'
+import { type StopSignal, stopSignal } from './signals.ts'
 import type { Status } from './status.ts'
 
 export interface ServeOptions {
@@ -30,8 +34,9 @@ export async function serve({ config, mountpoint, onReady }: ServeOptions): Prom
     level: config.logLevel,
     ...(config.logFile !== undefined && { file: config.logFile }),
   })
+  endOnBug(mountpoint, log)
   await using parts = new AsyncDisposableStack()
-  const vfs = await openVfs(config, log, parts)
+  const vfs = await Promise.race([openVfs(config, log, parts), refuseWhen(stop)])
 
   const watchers = new Set<Progress>()
   const ended = Promise.withResolvers<Left>()
@@ -63,6 +68,23 @@ export async function serve({ config, mountpoint, onReady }: ServeOptions): Prom
   })
   view.finish(left)
   ended.resolve(left)
+}
+
+/** A service that does not answer must not keep Ctrl-C waiting. Rejects, or never settles. */
+async function refuseWhen(stop: StopSignal): Promise<never> {
+  await stop.requested
+  throw new CliError(EXIT.INTERRUPTED, 'interrupted before it was mounted')
+}
+
+/** A crash leaves the journal intact, but a dead mount point behind: that at least goes away. */
+function endOnBug(mountpoint: string, log: Logger): void {
+  process.once('uncaughtException', (error) => {
+    log.error({ err: error }, 'crashed')
+    say(explain(error).message)
+    void fusermount(mountpoint, { lazy: true })
+      .catch(() => {})
+      .finally(() => process.exit(EXIT.SOFTWARE))
+  })
 }
 
 /** What the other commands may ask of a running mount. */

@@ -1,35 +1,13 @@
-// The command line on real mounts: how they start, what they answer, how they end.
-import { execFile } from 'node:child_process'
-import { mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+// How mounts start, what they answer while they run, and what keeps one from starting.
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import t from 'tap'
 import type { Status } from '../../src/cli/status.ts'
-import { MountBench, noFuse } from '../fixtures/mount-cli.ts'
+import { startCli } from '../fixtures/cli.ts'
+import { gone, LATER, MountBench, noFuse, Running } from '../fixtures/mount-cli.ts'
 
 const skip = noFuse
-/** Nothing is uploaded before the end of the mount. */
-const LATER = ['--write-back', '1h']
-
-function remoteNames({ standin }: MountBench): string[] {
-  return standin.admin
-    .tree()
-    .filter(({ state }) => state === 'complete')
-    .map(({ path }) => path)
-}
-
-t.test('in the foreground: usable when it says so, drained on SIGTERM', { skip }, async (t) => {
-  const bench = await MountBench.open(t)
-  const mount = await bench.mount(t, ...LATER)
-  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
-  t.same(remoteNames(bench), [], 'not uploaded yet')
-  bench.standin.admin.setKnobs({ rttMs: 500 })
-  t.equal(await mount.stop(), 0)
-  t.same(remoteNames(bench), ['a.txt'])
-  t.match(mount.stderr, 'weiyun-mount: uploading 1 file (5 B) first\n')
-  t.same(await readdir(bench.mountpoint), [], 'the mount point is bare again')
-})
 
 t.test('in the background: returns when usable, ends with `unmount`', { skip }, async (t) => {
   const bench = await MountBench.open(t)
@@ -46,74 +24,11 @@ t.test('in the background: returns when usable, ends with `unmount`', { skip }, 
 
   const unmounted = await bench.run('unmount', bench.mountpoint)
   t.equal(unmounted.code, 0)
-  t.same(remoteNames(bench), ['a.txt'], 'uploaded before `unmount` returned')
+  t.same(bench.remoteNames(), ['a.txt'], 'uploaded before `unmount` returned')
   t.equal((await bench.run('status', bench.mountpoint)).code, 66)
   await gone(status.pid)
   const log = join(bench.home, '.local/state/weiyun-mount/weiyun-mount.log')
   t.equal((await stat(log)).mode & 0o777, 0o600)
-})
-
-/** Resolves when a process that is no child of ours has ended. */
-async function gone(pid: number): Promise<void> {
-  while (await stat(`/proc/${pid}`).catch(() => undefined)) await sleep(20)
-}
-
-t.test('fusermount3 -u ends the process the same way', { skip }, async (t) => {
-  const bench = await MountBench.open(t)
-  const mount = await bench.mount(t, ...LATER)
-  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
-  await promisify(execFile)('fusermount3', ['-u', bench.mountpoint])
-  t.equal(await mount.exited, 0)
-  t.same(remoteNames(bench), ['a.txt'])
-})
-
-t.test('what --drain leaves is kept, and goes on at the next mount', { skip }, async (t) => {
-  const bench = await MountBench.open(t)
-  bench.standin.admin.setFaults([{ kind: 'stall', match: '2301' }])
-  const mount = await bench.mount(t, ...LATER, '--drain', '100ms')
-  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
-  t.equal(await mount.stop(), 0)
-  t.match(mount.stderr, '1 file (5 B) not uploaded yet; kept in the journal')
-  t.same(remoteNames(bench), [])
-
-  bench.standin.admin.setFaults([])
-  const next = await bench.mount(t)
-  t.equal(await readFile(join(bench.mountpoint, 'a.txt'), 'utf8'), 'hello')
-  const synced = await bench.run('sync', join(bench.mountpoint, 'a.txt'))
-  t.same([synced.code, synced.stderr], [0, ''])
-  t.same(remoteNames(bench), ['a.txt'])
-  t.equal(await next.stop('SIGINT'), 0)
-})
-
-t.test('a second Ctrl-C ends it at once', { skip }, async (t) => {
-  const bench = await MountBench.open(t)
-  bench.standin.admin.setFaults([{ kind: 'stall', match: '2301' }])
-  const mount = await bench.mount(t, ...LATER, '--drain', '1h')
-  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
-  mount.child.kill('SIGINT')
-  while (!mount.stderr.includes('uploading')) await sleep(20)
-  t.equal(await mount.stop('SIGINT'), 130)
-})
-
-t.test('a mount left behind by a killed process is replaced', { skip }, async (t) => {
-  const bench = await MountBench.open(t)
-  const mount = await bench.mount(t, ...LATER)
-  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
-  t.equal(await mount.stop('SIGKILL'), 'SIGKILL')
-  await t.rejects(readdir(bench.mountpoint), { code: 'ENOTCONN' })
-  t.equal((await bench.run('status', bench.mountpoint)).code, 66)
-
-  const next = await bench.mount(t)
-  t.equal(await readFile(join(bench.mountpoint, 'a.txt'), 'utf8'), 'hello')
-  t.equal(await next.stop(), 0)
-  t.same(remoteNames(bench), ['a.txt'])
-
-  const third = await bench.mount(t)
-  await third.stop('SIGKILL')
-  const { code, stderr } = await bench.run('unmount', bench.mountpoint)
-  t.equal(code, 0)
-  t.match(stderr, 'its process was gone already')
-  t.same(await readdir(bench.mountpoint), [])
 })
 
 t.test('one process for one mount point and for one cache', { skip }, async (t) => {
@@ -145,28 +60,24 @@ t.test('a session that is dead at the start has an exit code of its own', { skip
   t.same(await readdir(bench.mountpoint), [])
 })
 
+t.test('Ctrl-C while the service keeps a start waiting', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  bench.standin.admin.setFaults([{ kind: 'stall', match: 'query_user' }])
+  const child = startCli(['-f', ...bench.args()], bench.env)
+  t.teardown(() => child.kill('SIGKILL'))
+  while (bench.standin.admin.faults()[0]?.hits === 0) await sleep(20)
+  const running = new Running(child)
+  t.equal(await running.stop('SIGINT'), 130)
+  t.match(running.stderr, 'interrupted before it was mounted')
+  t.same(await readdir(bench.mountpoint), [])
+})
+
 t.test('a service that is not there', { skip }, async (t) => {
   const bench = await MountBench.open(t)
   const dead = bench.args('--service', 'http://127.0.0.1:1', '--log-level', 'silent')
   const { code, stderr } = await bench.run('-f', ...dead)
   t.equal(code, 69)
   t.match(stderr, /^weiyun-mount: .*127\.0\.0\.1/)
-})
-
-t.test('a new session file revives a running mount', { skip }, async (t) => {
-  const bench = await MountBench.open(t)
-  const mount = await bench.mount(t, '--write-back', '10ms')
-  t.same(await readdir(bench.mountpoint), [], 'known, so that it can be written to')
-  bench.standin.admin.expireSession()
-  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
-  const status = async (): Promise<Status> =>
-    JSON.parse((await bench.run('status', '--json')).stdout)
-  while ((await status()).session !== 'expired') await sleep(50)
-  await bench.standin.admin.rotateSession()
-  t.equal((await bench.run('sync')).code, 0)
-  t.same(remoteNames(bench), ['a.txt'])
-  t.equal((await status()).session, 'ok')
-  t.equal(await mount.stop(), 0)
 })
 
 t.test('as mount(8) calls it', { skip }, async (t) => {
@@ -208,18 +119,20 @@ t.test('commands that name no mount', { skip }, async (t) => {
   t.equal((await bench.run('sync')).code, 0, 'nothing mounted, nothing to wait for')
 })
 
-t.test('an open file keeps `unmount` from succeeding, --lazy does it', { skip }, async (t) => {
+t.test('a new session file revives a running mount', { skip }, async (t) => {
   const bench = await MountBench.open(t)
-  const mount = await bench.mount(t)
-  const file = await open(join(bench.mountpoint, 'a.txt'), 'w')
-  const busy = await bench.run('unmount', bench.mountpoint)
-  t.equal(busy.code, 75)
-  t.match(busy.stderr, 'in use; close what is open there, or add --lazy')
-  await file.write('hello')
-  await file.close()
-  t.equal((await bench.run('unmount', '--lazy', bench.mountpoint)).code, 0)
-  t.equal(await mount.exited, 0)
-  t.same(remoteNames(bench), ['a.txt'])
+  const mount = await bench.mount(t, '--write-back', '10ms')
+  t.same(await readdir(bench.mountpoint), [], 'known, so that it can be written to')
+  bench.standin.admin.expireSession()
+  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
+  const status = async (): Promise<Status> =>
+    JSON.parse((await bench.run('status', '--json')).stdout)
+  while ((await status()).session !== 'expired') await sleep(50)
+  await bench.standin.admin.rotateSession()
+  t.equal((await bench.run('sync')).code, 0)
+  t.same(bench.remoteNames(), ['a.txt'])
+  t.equal((await status()).session, 'ok')
+  t.equal(await mount.stop(), 0)
 })
 
 t.test('no secret in arguments, logs or answers', { skip }, async (t) => {
