@@ -18,7 +18,7 @@ import { resolveData } from './locate.ts'
 import { moveEntry } from './move.ts'
 import { WireNames } from './names.ts'
 import { removeEntries } from './remove.ts'
-import { type Surroundings, settleName, takePlace } from './settle.ts'
+import { claimName, type Surroundings, settleName } from './settle.ts'
 import { ClassicUploads, type UploadMethod } from './upload.ts'
 
 export interface ClassicDriveOptions {
@@ -172,9 +172,8 @@ export class ClassicDrive implements api.Drive {
       const target = { dir, name, content: source, call, ...(replaces && { replaces }) }
       const entry = await this.#uploads.upload(target, source, options)
       onProgress?.(source.size)
-      return replaces === undefined || entry.name === name
-        ? entry
-        : takePlace(this.#surroundings, dir, name, entry, replaces, call)
+      if (entry.name === name) return entry
+      return claimName(this.#surroundings, dir, name, entry, replaces, call)
     })
   }
 

@@ -1,8 +1,8 @@
 // What happens to a new entry after the service made it under some name: seeing what the name became,
-// and taking the place of the version that it replaces (protocol notes, classic 6).
+// and getting the one that it should have (protocol notes, classic 6).
 import type { Call } from '../call.ts'
 import type { DirRef, Entry, FileEntry, FileRef, ItemError, RemoveItem } from '../drive.ts'
-import { isSameEntry } from '../entries.ts'
+import { hasContent, isSameEntry } from '../entries.ts'
 import { isWeiyunError } from '../errors.ts'
 import type { WireNames } from './names.ts'
 
@@ -37,25 +37,46 @@ export async function settleName<T extends Entry>(
 }
 
 /**
- * A new file that could not get its name because an older version has it: removes that version, then
- * gives the name, so the old bytes go into the recycle bin only after the new ones are complete. When the
- * old version is not what it was, both stay, and the entry tells the name it has.
+ * A new file that came out under another name, because the one asked for was taken: gets that name if it
+ * is due. From the version to replace it is, which goes into the recycle bin only now, when the new one is
+ * complete; but when that version is not what it was, both stay. And it is due from a leftover of our own,
+ * the same content left by an upload whose end we never saw. Else the entry tells the name it has.
  */
-export async function takePlace(
+export async function claimName(
   drive: Surroundings,
   dir: DirRef,
   name: string,
   entry: FileEntry,
-  replaces: FileRef,
+  replaces: FileRef | undefined,
   call: Call,
 ): Promise<FileEntry> {
-  const [error] = await drive.remove([{ dir, entry: { ...replaces, kind: 'file' } }], call)
-  if (isWeiyunError(error, 'STALE')) return entry
-  if (error !== undefined) throw error
+  if (replaces !== undefined) {
+    const error = await removeFile(drive, dir, replaces, call)
+    if (isWeiyunError(error, 'STALE')) return entry
+    if (error !== undefined) throw error
+    try {
+      return await giveName(drive, dir, name, entry, call)
+    } catch (moveError) {
+      if (!isWeiyunError(moveError, 'EXISTS')) throw moveError
+    }
+  }
+  const holder = (await drive.list(dir, call)).find((other) => other.name === name)
+  if (holder === undefined || !hasContent(holder, entry)) return entry
+  await removeFile(drive, dir, holder.complete ? entry : holder, call)
+  return holder.complete ? holder : giveName(drive, dir, name, entry, call)
+}
+
+async function giveName(
+  drive: Surroundings,
+  dir: DirRef,
+  name: string,
+  entry: FileEntry,
+  call: Call,
+): Promise<FileEntry> {
   try {
     await drive.move({ dir, entry }, dir, name, call)
-  } catch (moveError) {
-    if (!isWeiyunError(moveError, 'UNSUPPORTED')) throw moveError
+  } catch (error) {
+    if (!isWeiyunError(error, 'UNSUPPORTED')) throw error
     return copyOver(drive, dir, name, entry, call)
   }
   // A rename may have given it another version.
@@ -74,6 +95,16 @@ async function copyOver(
   const copy = await drive.uploadByHash(dir, name, entry, call)
   if (copy === undefined) return entry
   const [stays, goes] = copy.name === name ? [copy, entry] : [entry, copy]
-  await drive.remove([{ dir, entry: goes }], call)
+  await removeFile(drive, dir, goes, call)
   return stays
+}
+
+async function removeFile(
+  drive: Surroundings,
+  dir: DirRef,
+  file: FileRef,
+  call: Call,
+): Promise<ItemError> {
+  const [error] = await drive.remove([{ dir, entry: { ...file, kind: 'file' } }], call)
+  return error
 }
