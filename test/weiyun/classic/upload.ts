@@ -459,6 +459,33 @@ t.test('a name that is taken', async (t) => {
   })
 })
 
+t.test('a name that a leftover of our own has', async (t) => {
+  const { service, upload } = await setUp(t)
+  service
+    .on('2301', announcement(wanted(service, { filename: 'a2015-1-2 20.30.3.txt' })))
+    .on('file_attr_mod', jsonp({}))
+  t.test('which is broken: it goes', async (t) => {
+    service.seen.length = 0
+    const leftover = listed(HELLO, { file_id: 'left', file_cur_size: 1 })
+    service.on('get_dir_list', listing([leftover]), listing([listed(HELLO)]))
+    t.match(await upload(HELLO), { id: 'new-id', name: 'a.txt' })
+    t.strictSame(deleted(service), ['left'])
+  })
+  t.test('which is complete: it stays, and the second goes', async (t) => {
+    service.seen.length = 0
+    service.on('get_dir_list', listing([listed(HELLO, { file_id: 'left' })]))
+    t.match(await upload(HELLO), { id: 'left', name: 'a.txt' })
+    t.strictSame(deleted(service), ['new-id'])
+  })
+  t.test('or a stranger: both stay', async (t) => {
+    service.seen.length = 0
+    const stranger = listed(HELLO, { file_id: 'other', file_cur_size: 1, file_sha: 'ff' })
+    service.on('get_dir_list', listing([stranger]))
+    t.match(await upload(HELLO), { id: 'new-id', name: 'a2015-1-2 20.30.3.txt' })
+    t.strictSame(deleted(service), [])
+  })
+})
+
 t.test('nothing is sent that cannot fit', async (t) => {
   const { service, upload, drive } = await setUp(t)
   await t.rejects(upload(HELLO, {}, 'x'.repeat(129)), { code: 'NAME_TOO_LONG' })
