@@ -12,6 +12,8 @@ import { RET, Refusal } from './refusal.ts'
  * - `status-<n>`: that HTTP status; `html`: a page with status 200
  * - `busy`: 190042; `expired-session`: 190051; `ret:<n>`: that result code
  * - `expired-url`: 403 (data URLs only)
+ * - `stale-token`: the session's wyctoken is replaced, so that this request's is old (webapp only)
+ * - `dead-channel`: -89012, and the channel of this piece is gone for good (UploadPiece only)
  *
  * After it is done:
  * - `lost-reply`: a dropped connection; `duplicate-reply`: done once more, and answered accordingly
@@ -19,6 +21,7 @@ import { RET, Refusal } from './refusal.ts'
  * - `corrupted`: one bit flipped (data URLs only)
  * - `wrong-range`: another range, and saying so; `ignore-range`: 200 with everything (data URLs
  *   that are asked for a range only)
+ * - `state-<n>`: that upload_state, whatever is true (UploadPiece only)
  */
 export type FaultKind = string
 
@@ -39,6 +42,7 @@ export interface Fault {
 const KINDS = new RegExp(
   `^(${[
     'reset|stall|delay|status-[45]\\d\\d|html|busy|expired-session|ret:-?\\d{1,9}|expired-url',
+    'stale-token|dead-channel|state-\\d',
     'lost-reply|duplicate-reply|malformed|truncated|corrupted|wrong-range|ignore-range',
   ].join('|')})$`,
 )
@@ -113,6 +117,7 @@ export class Faults {
 
 function applies(faultKind: FaultKind, name: string, call: Call): boolean {
   if (faultKind === 'expired-url' || faultKind === 'corrupted') return name === 'ftn-get'
+  if (/^(dead-channel|state-\d)$/.test(faultKind)) return name === 'UploadPiece'
   if (faultKind.endsWith('-range')) return name === 'ftn-get' && call.range !== undefined
   return true
 }

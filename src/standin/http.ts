@@ -7,7 +7,7 @@ export type Body = Buffer | { path: string; start: number; size: number }
 
 export interface Reply {
   status: number
-  headers: Record<string, string>
+  headers: Record<string, string | string[]>
   body: Body
   /** The result code inside, for the journal; HTTP alone says it all when 0. */
   ret: number
@@ -26,6 +26,8 @@ export class Call {
   readonly self: { host: string; port: number }
   /** The Range header; a fault may change it. */
   range: string | undefined
+  /** The fault that struck, for the dialect to act on where the server itself cannot. */
+  fault: string | undefined
   /** For the journal: whose request it was, once that is known. */
   uin: number | undefined
   bytesIn = 0

@@ -39,6 +39,9 @@ export interface Standin {
 }
 
 const URL_TTL_MS = 10 * 60 * 1000
+/** webapp.md, 7.5. */
+const UPLOAD_IDLE_MS = 5 * 60 * 1000
+const LONG_POLL_MS = 25 * 1000
 
 export async function startStandin(options: StandinOptions): Promise<Standin> {
   const dataDir = resolve(options.dataDir)
@@ -51,6 +54,9 @@ export async function startStandin(options: StandinOptions): Promise<Standin> {
         rttMs: options.rttMs ?? 0,
         bandwidth: options.bandwidth ?? 0,
         urlTtlMs: options.urlTtlMs ?? URL_TTL_MS,
+        tokenTtlMs: 0,
+        uploadIdleMs: UPLOAD_IDLE_MS,
+        longPollMs: LONG_POLL_MS,
       },
       faults: new Faults(),
       journal: new Journal(),

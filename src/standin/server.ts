@@ -18,6 +18,12 @@ export interface Knobs {
   bandwidth: number
   /** How long a data URL is good for. */
   urlTtlMs: number
+  /** How long a `wyctoken` is good for; 0 is for ever. */
+  tokenTtlMs: number
+  /** How long an upload in pieces may rest before its channels are closed. */
+  uploadIdleMs: number
+  /** How long a question that waits for news is left open. */
+  longPollMs: number
 }
 
 /** What steers the server from outside. */
@@ -151,6 +157,7 @@ export class StandinServer {
     fault: Fault | undefined,
     entry: JournalEntry,
   ): Promise<Reply> {
+    call.fault = fault?.kind
     const early = await this.#before(route, call, fault)
     if (early !== undefined) return early
     const work = async () => {

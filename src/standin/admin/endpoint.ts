@@ -5,7 +5,7 @@
 //   GET    journal?since=SEQ         [{seq, timeMs, method, name, uin, status, ret, reason, …}]
 //   DELETE journal                   forgets it, and the counters
 //   GET    counters                  {name: {requests, refused, bytesIn, bytesOut, inFlight, …}}
-//   GET    knobs                     {rttMs, bandwidth, urlTtlMs}; PUT changes those it names
+//   GET    knobs                     {rttMs, bandwidth, urlTtlMs, tokenTtlMs, …}; PUT changes those it names
 //   GET    faults                    [{kind, rate, times, after, match, ms, hits}], see faults.ts
 //   PUT    faults                    the list without `hits` replaces all
 //   PUT    disabled                  {commands: [name], ret}
@@ -60,6 +60,14 @@ const bytes = { content: optional(base64), size: optional(count), seed: optional
 const where = record({ uin, path: text })
 const whereGet = { uin: optional(decimal), path: optional(text) }
 const none = record({})
+const knobs = {
+  rttMs: optional(count),
+  bandwidth: optional(count),
+  urlTtlMs: optional(count),
+  tokenTtlMs: optional(count),
+  uploadIdleMs: optional(count),
+  longPollMs: optional(count),
+}
 const limits = Object.fromEntries(LIMIT_NAMES.map((name) => [name, optional(count)]))
 
 const METHODS: Readonly<Record<string, Method>> = {
@@ -69,10 +77,7 @@ const METHODS: Readonly<Record<string, Method>> = {
   'DELETE journal': method(none, (admin) => admin.clearJournal()),
   'GET counters': method(none, (admin) => admin.counters()),
   'GET knobs': method(none, (admin) => admin.knobs()),
-  'PUT knobs': method(
-    record({ rttMs: optional(count), bandwidth: optional(count), urlTtlMs: optional(count) }),
-    (admin, knobs) => admin.setKnobs(knobs),
-  ),
+  'PUT knobs': method(record(knobs), (admin, changes) => admin.setKnobs(changes)),
   'GET faults': method(none, (admin) => admin.faults()),
   'PUT faults': method(list(fault), (admin, faults) => admin.setFaults(faults)),
   'PUT disabled': method(

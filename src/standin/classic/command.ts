@@ -27,6 +27,9 @@ export interface Command {
 /** Where all commands live but two. */
 const JSONP = '/wy_web_jsonp.fcg'
 
+/** `max_fz`: offsets of this generation are signed 32-bit integers (classic.md, 6c). */
+export const CLASSIC_SIZE_MAX = 2 ** 31 - 1
+
 export const NOTHING = record({})
 
 export function command<T>(

@@ -4,6 +4,7 @@
 import { type Account, mainKey, rootKey } from '../store/accounts.ts'
 import type { Entry } from '../store/entries.ts'
 import { chinaTime } from '../times.ts'
+import { CLASSIC_SIZE_MAX } from './command.ts'
 
 /** Needed again by downloads: it is the account's, and never changes. */
 export const checksumOf = (account: Account): string => String((account.uin * 7919) % 4294967291)
@@ -42,7 +43,7 @@ export function userReply(account: Account, nowMs: number): object {
     max_dir_file: limits.dirEntriesMax,
     max_dl_tasks: limits.downloadTasksMax,
     max_dts: 100000,
-    max_fz: String(limits.fileSizeMax),
+    max_fz: String(Math.min(limits.fileSizeMax, CLASSIC_SIZE_MAX)),
     max_indexs_per_dir: 3000,
     max_interval_getlist: 1,
     max_note_len: 255,

@@ -3,7 +3,7 @@ import { decimal, md5Hex, oneOf, orEmpty, record, sha1Hex, text } from '../field
 import { checkName } from '../names.ts'
 import { RET, Refusal } from '../refusal.ts'
 import { FORM_SIZE_MAX } from '../store/uploads.ts'
-import { type Command, command, place } from './command.ts'
+import { CLASSIC_SIZE_MAX, type Command, command, place } from './command.ts'
 
 const fileUpload = command(
   'GET',
@@ -41,6 +41,7 @@ export const UPLOADS: Readonly<Record<string, Command>> = { file_upload: fileUpl
 
 /** An upload either carries both hashes (type 0) or is sent as one form (type 1). */
 export function checkHashes(type: 0 | 1, sha: string, md5: string, size: number): void {
+  if (size > CLASSIC_SIZE_MAX) throw new Refusal(RET.FILE_TOO_BIG, 'over max_fz')
   if (type === 0) {
     if (sha === '') throw new Refusal(RET.BAD_SHA, 'upload by hash without SHA-1')
     if (md5 === '') throw new Refusal(RET.BAD_MD5, 'upload by hash without MD5')

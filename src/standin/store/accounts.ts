@@ -19,7 +19,8 @@ export const DEFAULT_LIMITS = {
   depthMax: 25,
   nameCharsMax: 128,
   pathCharsMax: 1024,
-  fileSizeMax: 2_147_483_647,
+  /** 50 GiB (webapp.md, section 8); the classic generation ends earlier. */
+  fileSizeMax: 50 * 1024 ** 3,
   downloadTasksMax: 5,
   uploadTasksMax: 10,
   listTasksMax: 3,

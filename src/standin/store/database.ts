@@ -3,7 +3,7 @@
 import { DatabaseSync } from 'node:sqlite'
 
 /** Bump when the tables change: an older data directory is refused instead of misread. */
-const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 2
 
 const SCHEMA = `
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -39,7 +39,8 @@ CREATE TABLE entries (
   md5 TEXT NOT NULL,
   ver INTEGER NOT NULL,
   complete INTEGER NOT NULL,      -- 0: an upload that has not arrived
-  dead INTEGER NOT NULL           -- 1: listed, but its bytes are gone
+  dead INTEGER NOT NULL,          -- 1: listed, but its bytes are gone
+  mark TEXT NOT NULL              -- see Mark in entries.ts
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX entries_live ON entries (parent, name) WHERE recycledMs IS NULL;
 CREATE INDEX entries_recycled ON entries (uin, recycledMs) WHERE recycledMs IS NOT NULL;
@@ -65,6 +66,31 @@ CREATE TABLE uploads (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX uploads_name ON uploads (dir, name);
 CREATE INDEX uploads_entry ON uploads (entry);
+
+-- Uploads that come in pieces, in any order: how they are cut, and which blocks are here.
+CREATE TABLE plans (
+  fileKey TEXT PRIMARY KEY REFERENCES uploads ON DELETE CASCADE,
+  blockSize INTEGER NOT NULL,
+  states TEXT NOT NULL            -- JSON: SHA-1 state after each block, the digest last
+) STRICT, WITHOUT ROWID;
+CREATE TABLE pieces (
+  fileKey TEXT NOT NULL REFERENCES plans ON DELETE CASCADE,
+  block INTEGER NOT NULL,
+  PRIMARY KEY (fileKey, block)
+) STRICT, WITHOUT ROWID;
+
+-- Browsers that are logged in to the site of today; the older generation's sessions are accounts'.
+CREATE TABLE logins (
+  id TEXT PRIMARY KEY,
+  uin INTEGER NOT NULL,
+  kind TEXT NOT NULL,             -- 'qq', 'weixin' or 'openid'
+  cookies TEXT NOT NULL,          -- JSON: those that stay as they are
+  secrets TEXT NOT NULL,          -- JSON: values of the cookie that proves it, the newest last
+  token TEXT NOT NULL,            -- wyctoken, '' before the first
+  tokenMs INTEGER NOT NULL,
+  expired INTEGER NOT NULL,
+  startedMs INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 `
 
 /**

@@ -1,6 +1,9 @@
 // The table of files and directories: rows in, rows out, no rules. The rules are in tree.ts.
 import type { DatabaseSync } from 'node:sqlite'
 
+/** What is odd about an entry: left out of listings, a document without bytes, or not to be read. */
+export type Mark = '' | 'hidden' | 'document' | 'blocked'
+
 export interface Entry {
   /** Directory key or file id. */
   id: string
@@ -22,6 +25,7 @@ export interface Entry {
   complete: 0 | 1
   /** 1 when its bytes are gone although it is listed. */
   dead: 0 | 1
+  mark: Mark
 }
 
 /** An entry made now: an empty directory or a complete, empty file, unless fields say otherwise. */
@@ -41,6 +45,7 @@ export function newEntry(
     ver: 0,
     complete: 1,
     dead: 0,
+    mark: '',
     ...fields,
   }
 }
@@ -72,6 +77,7 @@ const COLUMNS: (keyof Entry)[] = [
   'ver',
   'complete',
   'dead',
+  'mark',
 ]
 
 const BELOW = `WITH RECURSIVE below(id, kind, size, level) AS (

@@ -6,7 +6,7 @@ import { stampedName } from '../names.ts'
 import { RET, Refusal } from '../refusal.ts'
 import { type Account, type Accounts, keyPrefix, mainKey, newDirKey, rootKey } from './accounts.ts'
 import type { Transaction } from './database.ts'
-import { type Entries, type Entry, newEntry, type Subtree } from './entries.ts'
+import { type Entries, type Entry, type Mark, newEntry, type Subtree } from './entries.ts'
 
 /** Content as it stands in a listing; hashes are '' while they are not known. */
 export interface Content {
@@ -99,9 +99,11 @@ export class Tree {
 
   /** The name, or a stamped one when an entry of that name is there. */
   freeName(account: Account, dir: Entry, name: string, nowMs: number): string {
+    // A generation that allows longer names than this limit must not see them cut.
+    const charsMax = Math.max(account.limits.nameCharsMax, [...name].length)
     let free = name
     for (let stampMs = nowMs; this.child(dir, free) !== undefined; stampMs += 1000) {
-      free = stampedName(name, stampMs, account.limits.nameCharsMax)
+      free = stampedName(name, stampMs, charsMax)
     }
     return free
   }
@@ -153,6 +155,10 @@ export class Tree {
   /** Leaves a file listed while every attempt to read it fails. */
   kill(file: Entry): void {
     this.#entries.update({ ...file, dead: 1 })
+  }
+
+  mark(entry: Entry, mark: Mark): void {
+    this.#entries.update({ ...entry, mark })
   }
 
   isDead(id: string): boolean {

@@ -158,7 +158,21 @@ export class Uploads {
       await this.#partials.drop(upload.fileKey)
       throw new ContentMismatch()
     }
-    await this.#blobs.adopt(this.#partials.path(upload.fileKey), content)
+    await this.finish(account, upload, this.#partials.path(upload.fileKey), content, nowMs)
+  }
+
+  /**
+   * Takes over a file that holds exactly the bytes announced.
+   * @throws UploadGone when the entry was deleted meanwhile
+   */
+  async finish(
+    account: Account,
+    upload: Upload,
+    path: string,
+    content: Content,
+    nowMs: number,
+  ): Promise<void> {
+    await this.#blobs.adopt(path, content)
     // Read only now: it may have been renamed or deleted while the bytes were on their way.
     const entry = this.#entries.get(upload.entry)
     if (entry === undefined || !this.#tree.isLive(entry)) throw new UploadGone()

@@ -41,49 +41,67 @@ function wordsOf(state: string): Int32Array {
   return Int32Array.from({ length: 5 }, (_, i) => bytes.readInt32LE(4 * i))
 }
 
-// Wrapped at every step, so that the engine adds 32-bit integers and not floating-point numbers:
-// five times the speed.
-const add = (x: number, y: number): number => (x + y) >> 0
 const rotate = (word: number, bits: number): number => (word << bits) | (word >>> (32 - bits))
-const choose = (x: number, y: number, z: number): number => (x & y) | (~x & z)
-const parity = (x: number, y: number, z: number): number => x ^ y ^ z
-const majority = (x: number, y: number, z: number): number => (x & y) | (x & z) | (y & z)
 
 /** FIPS 180-4, section 6.1.2, for each chunk. `words` is changed in place. */
 function compress(words: Int32Array, bytes: Buffer): void {
   if (bytes.length % CHUNK_BYTES !== 0) throw new Error('not a whole number of chunks')
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const schedule = new Int32Array(80)
+  const w = new Int32Array(80)
   for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
-    for (let t = 0; t < 16; t++) schedule[t] = view.getInt32(at + 4 * t)
+    for (let t = 0; t < 16; t++) w[t] = view.getInt32(at + 4 * t)
     for (let t = 16; t < 80; t++) {
-      const mixed = schedule[t - 3]! ^ schedule[t - 8]! ^ schedule[t - 14]! ^ schedule[t - 16]!
-      schedule[t] = rotate(mixed, 1)
+      w[t] = rotate(w[t - 3]! ^ w[t - 8]! ^ w[t - 14]! ^ w[t - 16]!, 1)
     }
-    rounds(words, schedule)
+    rounds(words, w)
   }
 }
 
-/** What the rounds work on, a to e; one for all calls, which never overlap. */
-const v = new Int32Array(5)
-
-function turn(mixed: number, word: number): void {
-  const a = v[0]!
-  const b = v[1]!
-  const next = add(add(rotate(a, 5), mixed), add(v[4]!, word))
-  v[4] = v[3]!
-  v[3] = v[2]!
-  v[2] = rotate(b, 30)
-  v[1] = a
-  v[0] = next
-}
-
-/** The 80 rounds of a chunk; a loop for each kind of round, again for speed. */
-function rounds(words: Int32Array, schedule: Int32Array): void {
-  v.set(words)
-  for (let t = 0; t < 20; t++) turn(choose(v[1]!, v[2]!, v[3]!), add(schedule[t]!, 0x5a827999))
-  for (let t = 20; t < 40; t++) turn(parity(v[1]!, v[2]!, v[3]!), add(schedule[t]!, 0x6ed9eba1))
-  for (let t = 40; t < 60; t++) turn(majority(v[1]!, v[2]!, v[3]!), add(schedule[t]!, 0x8f1bbcdc))
-  for (let t = 60; t < 80; t++) turn(parity(v[1]!, v[2]!, v[3]!), add(schedule[t]!, 0xca62c1d6))
-  for (let i = 0; i < 5; i++) words[i]! += v[i]!
+/**
+ * The 80 rounds of a chunk. Spelled out, with a loop for each kind of round, and with sums cut to 32 bits early:
+ * anything shorter costs the engine its integer arithmetic and a factor of three to five.
+ */
+function rounds(words: Int32Array, w: Int32Array): void {
+  let [a, b, c, d, e] = [words[0]!, words[1]!, words[2]!, words[3]!, words[4]!]
+  for (let t = 0; t < 20; t++) {
+    const mixed = (b & c) | (~b & d)
+    const next = ((rotate(a, 5) + mixed) >> 0) + ((e + w[t]!) >> 0) + 0x5a827999
+    e = d
+    d = c
+    c = rotate(b, 30)
+    b = a
+    a = next >> 0
+  }
+  for (let t = 20; t < 40; t++) {
+    const mixed = b ^ c ^ d
+    const next = ((rotate(a, 5) + mixed) >> 0) + ((e + w[t]!) >> 0) + 0x6ed9eba1
+    e = d
+    d = c
+    c = rotate(b, 30)
+    b = a
+    a = next >> 0
+  }
+  for (let t = 40; t < 60; t++) {
+    const mixed = (b & c) | (b & d) | (c & d)
+    const next = ((rotate(a, 5) + mixed) >> 0) + ((e + w[t]!) >> 0) + 0x8f1bbcdc
+    e = d
+    d = c
+    c = rotate(b, 30)
+    b = a
+    a = next >> 0
+  }
+  for (let t = 60; t < 80; t++) {
+    const mixed = b ^ c ^ d
+    const next = ((rotate(a, 5) + mixed) >> 0) + ((e + w[t]!) >> 0) + 0xca62c1d6
+    e = d
+    d = c
+    c = rotate(b, 30)
+    b = a
+    a = next >> 0
+  }
+  words[0]! += a
+  words[1]! += b
+  words[2]! += c
+  words[3]! += d
+  words[4]! += e
 }
