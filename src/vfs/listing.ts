@@ -12,7 +12,7 @@ import {
 } from '../weiyun/index.ts'
 import { VfsError } from './error.ts'
 import type { DirInode, FileInode, Inode } from './inode.ts'
-import { sideName, toShown } from './names.ts'
+import { labelled, sideName, toShown } from './names.ts'
 import { isMisplaced, type Tree } from './tree.ts'
 
 /** After a failed revalidation, what is known is served this long before the service is asked again. */
@@ -362,6 +362,5 @@ function remoteIdOf(inode: Inode): string {
 
 /** A name for an entry whose own is already shown: the service may hold two of one name. */
 function aliasFor(name: string, id: string): string {
-  const extension = /.\.[^. ]{1,16}$/su.exec(name)?.[0].slice(1) ?? ''
-  return `${name.slice(0, name.length - extension.length)} (${id.slice(-8)})${extension}`
+  return labelled(name, id.slice(-8))
 }

@@ -21,9 +21,10 @@ const REFUSED = /[\\/:*?"<>|\x00-\x1f\x7f]/u
 const ESCAPED = /[·\\/:*?"<>|\x00-\x1f\x7f]/gu
 const REFUSED_AT_END = /[. ]$/u
 
-/** The longest file name that any part of the path to the kernel takes, in bytes (FUSE_NAME_MAX). */
-const SHOWN_BYTES_MAX = 1024
-const CUT_CHARACTERS = 200
+/** The longest name that the FUSE binding lists, in bytes. Longer ones are shown cut. */
+const SHOWN_BYTES_MAX = 255
+/** Names that we make up are kept to what any account takes. */
+const MADE_UP_LENGTH_MAX = 128
 
 /** What the service is to call an entry that users of the mount call `name`. */
 export function toService(name: string): string {
@@ -36,14 +37,15 @@ export function toService(name: string): string {
 export function toShown(name: string): string {
   const decoded = decode(name)
   if (decoded !== undefined && showable(decoded)) return decoded
-  return showable(name) ? name : encode(name)
+  return showable(name) ? name : cut(encode(name))
 }
 
 /** Throws ENAMETOOLONG, EINVAL for a name that can never reach the service. `lengthMax` is in characters. */
 export function checkName(name: string, lengthMax: number): void {
   // The binding hands over text: bytes that are no UTF-8 have become U+FFFD, and the name would be another one.
   if (name.includes('\ufffd')) throw new VfsError('EILSEQ', 'a file name that is not UTF-8')
-  if ([...toService(name)].length > lengthMax)
+  const tooLong = [...toService(name)].length > lengthMax
+  if (tooLong || Buffer.byteLength(name) > SHOWN_BYTES_MAX)
     throw new VfsError('ENAMETOOLONG', 'file name too long for the drive')
 }
 
@@ -54,16 +56,29 @@ export function sideName(
   now: Date,
   taken: (name: string) => boolean,
 ): string {
-  const extension = /.\.[^. ]{1,16}$/su.exec(name)?.[0].slice(1) ?? ''
-  const stem = name.slice(0, name.length - extension.length)
   const two = (value: number): string => String(value).padStart(2, '0')
   const day = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`
   const time = `${two(now.getHours())}.${two(now.getMinutes())}.${two(now.getSeconds())}`
   for (let count = 1; ; count++) {
     const label = `${word} ${day} ${time}${count > 1 ? ` ${count}` : ''}`
-    const candidate = `${stem} (${label})${extension}`
+    const candidate = labelled(name, label)
     if (!taken(candidate)) return candidate
   }
+}
+
+/** `name (label).ext`, with the name cut where the whole would be too long for either side. */
+export function labelled(name: string, label: string): string {
+  const extension = /.\.[^. ]{1,16}$/su.exec(name)?.[0].slice(1) ?? ''
+  const tail = ` (${label})${extension}`
+  const stem = [...name.slice(0, name.length - extension.length)]
+  while (stem.length > 0 && !fits(stem.join('') + tail)) stem.pop()
+  return stem.join('') + tail
+}
+
+function fits(name: string): boolean {
+  return (
+    Buffer.byteLength(name) <= SHOWN_BYTES_MAX && toService(name).length <= MADE_UP_LENGTH_MAX
+  )
 }
 
 function showable(name: string): boolean {
@@ -74,10 +89,17 @@ function showable(name: string): boolean {
 function encode(name: string): string {
   const ext = EXTENSION.exec(name)?.[0] ?? ''
   const body = name.slice(0, name.length - ext.length).replace(ESCAPED, hex)
-  const whole = ext === '' ? body.replace(REFUSED_AT_END, hex) : body
-  // Too long to be shown in full: the checksum still tells two such names apart, mostly.
-  const stem = whole.length > SHOWN_BYTES_MAX ? [...whole].slice(0, CUT_CHARACTERS).join('') : whole
-  return `${stem}${MARK}${checksum(whole + ext)}${ext}`
+  const stem = ext === '' ? body.replace(REFUSED_AT_END, hex) : body
+  return `${stem}${MARK}${checksum(stem + ext)}${ext}`
+}
+
+/** The checksum at the end of an encoded name tells two that were cut apart, mostly. */
+function cut(encoded: string): string {
+  const [, stem = '', crc, ext = ''] = ENCODED.exec(encoded) ?? []
+  const tail = `${MARK}${crc}${ext}`
+  const kept = [...stem]
+  while (Buffer.byteLength(kept.join('') + tail) > SHOWN_BYTES_MAX) kept.pop()
+  return kept.join('') + tail
 }
 
 function decode(name: string): string | undefined {

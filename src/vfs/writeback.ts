@@ -15,8 +15,9 @@ const PAUSE_MS_MIN = 500
 const PAUSE_MS_MAX = 120_000
 /** What the service refuses for good is tried again this seldom: a full drive may have been emptied. */
 const REFUSED_PAUSE_MS = 10 * 60_000
-/** Removals wait this long for company, to fill a batch. */
+/** A batch of removals is closed when no further one came for so long, or at the latest after so long. */
 const BATCH_MS = 50
+const BATCH_MS_MAX = 1_000
 const COMMANDS_MAX = 4
 /** A file that somebody keeps open for writing is sent after so long without a write. */
 const OPEN_QUIET_MS = 30_000
@@ -58,6 +59,7 @@ export class WriteBack {
   readonly #removals = new Set<Inode>()
   readonly #watchers = new Set<() => void>()
   #removalTimer: NodeJS.Timeout | undefined
+  #gatheredMs = 0
   #pauseTimer: NodeJS.Timeout | undefined
   #pauses = 0
   #stopped = true
@@ -275,10 +277,15 @@ export class WriteBack {
     }
   }
 
+  /** Removals come in crowds: a batch waits until no more come, but not for long. */
   #gather(inode: Inode): void {
     this.#queued.add(inode)
+    if (this.#removals.size === 0) this.#gatheredMs = performance.now()
     this.#removals.add(inode)
-    this.#removalTimer ??= setTimeout(() => {
+    const isLate = performance.now() - this.#gatheredMs > BATCH_MS_MAX
+    if (this.#removalTimer !== undefined && isLate) return
+    clearTimeout(this.#removalTimer)
+    this.#removalTimer = setTimeout(() => {
       this.#removalTimer = undefined
       const batch = [...this.#removals]
       this.#removals.clear()
