@@ -2,7 +2,10 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 
 export interface Metrics {
-  /** How late the event loop was, since the request before this one; the first request starts the watch. */
+  /**
+   * How late the event loop was, since the request before this one; the first request starts the
+   * watch.
+   */
   readonly loopDelayMs: { readonly p50: number; readonly p99: number; readonly max: number } | null
   /** Bytes: all of the process, and what of it is JavaScript's. */
   readonly memory: { readonly rss: number; readonly heap: number; readonly buffers: number }
@@ -26,7 +29,8 @@ export class Meter {
       this.#delay.enable()
       return null
     }
-    // The histogram counts from wake to wake, and the loop is not late for as long as it meant to sleep.
+    // The histogram counts from wake to wake, and the loop is not late for as long as it meant to
+    // sleep.
     const late = (nanoseconds: number) => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS)
     const [p50, p99] = [late(delay.percentile(50)), late(delay.percentile(99))]
     const max = late(delay.max)
