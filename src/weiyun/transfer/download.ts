@@ -3,7 +3,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Logger } from '../../base/log.ts'
 import { Call, type CallSettings } from '../call.ts'
-import { type ErrorCode, WeiyunError } from '../errors.ts'
+import { type ErrorCode, isWeiyunError, WeiyunError } from '../errors.ts'
 import type { ServiceHosts } from '../hosts.ts'
 import type { Lanes } from '../lanes.ts'
 import type { Throttle } from '../throttle.ts'
@@ -95,7 +95,9 @@ export class Downloads {
   }
 
   async #beforeRetry(failure: unknown, failures: number, call: Call): Promise<void> {
-    const delayMs = call.retryDelayMs(failure, failures)
+    // What leads to another version may be an old address, which is forgotten by now.
+    const isOnce = failures === 1 && isWeiyunError(failure, 'STALE')
+    const delayMs = isOnce ? 0 : call.retryDelayMs(failure, failures)
     if (delayMs === undefined) throw failure
     const message = failure instanceof Error ? failure.message : String(failure)
     this.#options.log.warn({ failed: message, delayMs: Math.round(delayMs) }, 'reading on')
@@ -186,7 +188,7 @@ export class Downloads {
     if (problem === undefined) return
     reply.discard()
     // Whatever is at this address, it is not our file: the next attempt asks for another one.
-    if (problem.code === 'CORRUPT') this.#addresses.delete(content.key)
+    if (isWeiyunError(problem, 'CORRUPT', 'STALE')) this.#addresses.delete(content.key)
     throw problem
   }
 }
@@ -208,6 +210,9 @@ function mismatch(
     const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(String(headers['content-range']))
     const total = range?.[2] === '*' ? size : Number(range?.[2])
     if (Number(range?.[1]) === start && total === size) return undefined
+    if (range && total !== size) {
+      return new WeiyunError('STALE', `expected a file of ${size} bytes, it has ${total}`)
+    }
     return new WeiyunError('CORRUPT', `asked for ${start}-${end - 1} of ${size}, got another range`)
   }
   return new WeiyunError(failureOf(status), `the data server answered HTTP ${status}`)

@@ -163,6 +163,14 @@ for (const [what, fault] of [
   })
 }
 
+t.test('a file that has another size by now', async (t) => {
+  const { service, read } = await setUp(t)
+  const other = { status: 206, headers: { 'content-range': 'bytes 0-9/77' }, body: 'abcdefghij' }
+  service.on('/data', other)
+  await t.rejects(read(0, 10), { code: 'STALE' })
+  t.equal(count(service, 'wy_down'), 2, 'at a fresh address too')
+})
+
 t.test('an interrupted body is not read twice', async (t) => {
   const { service, read } = await setUp(t)
   service.on(
