@@ -14,7 +14,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cli: ['fuse', 'vfs', 'cache', 'weiyun', 'standin', 'base'],
 }
 
-/** A package with one way in: nobody else calls it (types may be shared), so that it can be replaced. */
+/**
+ * A package with one way in: nobody else calls it (types may be shared), so that it can be
+ * replaced.
+ */
 const FRONT_DOORS: Record<string, string> = {
   'fuse-native': 'src/fuse/mount.ts',
   undici: 'src/weiyun/transport.ts',

@@ -5,7 +5,9 @@ import { configDir, type Env } from './dirs.ts'
 import { CliError, EXIT } from './exit.ts'
 import { type Config, OPTIONS, type OptionKey, type OptionSpec } from './options.ts'
 
-/** Values as words, still to be parsed, by key of OPTIONS. An array is an option given repeatedly. */
+/**
+ * Values as words, still to be parsed, by key of OPTIONS. An array is an option given repeatedly.
+ */
 export type Words = Partial<Record<OptionKey, string | readonly string[]>>
 
 interface Source {

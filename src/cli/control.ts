@@ -1,6 +1,7 @@
-// The control socket: one JSON object a line each way, between a running mount and the other commands.
-// A request is {"do": NAME, …}; the answers are any number of {"progress": …} and then one {"result": …}
-// or {"error": {"message", "exitCode"}}. Only the user who mounted can reach it (0600 in a 0700 directory).
+// The control socket: one JSON object a line each way, between a running mount and the other
+// commands. A request is {"do": NAME, …}; the answers are any number of {"progress": …} and then
+// one {"result": …} or {"error": {"message", "exitCode"}}. Only the user who mounted can reach it
+// (0600 in a 0700 directory).
 import { createHash } from 'node:crypto'
 import { chmod, readdir, rm, stat } from 'node:fs/promises'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
@@ -28,8 +29,8 @@ function mountHash(mountpoint: string): string {
 }
 
 /**
- * Sockets of this user's mounts, or of one, the newest first: a process that still drains its uploads
- * has one beside that of the process which took its place. Some may be dead.
+ * Sockets of this user's mounts, or of one, the newest first: a process that still drains its
+ * uploads has one beside that of the process which took its place. Some may be dead.
  */
 export async function findSockets(mountpoint?: string): Promise<string[]> {
   const dir = runtimeDir(process.env)

@@ -85,7 +85,9 @@ const CHECKS: Record<string, (config: Config) => Promise<Verdict>> = {
   },
 }
 
-/** A doctor changes nothing: a directory that is not there yet is judged by the one it will be in. */
+/**
+ * A doctor changes nothing: a directory that is not there yet is judged by the one it will be in.
+ */
 async function nearest(path: string): Promise<string> {
   const there = await access(path).then(
     () => true,

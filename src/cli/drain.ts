@@ -1,4 +1,4 @@
-// The end of a mount as the user sees it: a bar on a terminal, else a line at the start and the end.
+// The end of a mount as the user sees it: a bar on a terminal, else a line before and after.
 import type { Left } from '../vfs/vfs.ts'
 import { say } from './command.ts'
 import { formatSize } from './units.ts'

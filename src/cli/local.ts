@@ -27,8 +27,8 @@ function declare() {
     .addHelpText(
       'after',
       `
-Prints one line of JSON when it is ready: {url, session, sessions}. The last two are paths of session
-files: the default one, and one for each dialect.`,
+Prints one line of JSON when it is ready: {url, session, sessions}. The last two are paths of
+session files: the default one, and one for each dialect.`,
     )
     .option('--data <DIR>', 'where it keeps its files (~/.local/share/weiyun-mount/local)')
     .option('--port <N>', 'port on loopback (a free one)', numberOption('--port', parseCount))

@@ -1,5 +1,5 @@
-// The one table of options: `--help`, the configuration file, the environment and mount(8)'s `-o` all
-// come from it. An option `cache-size` is --cache-size, WEIYUN_MOUNT_CACHE_SIZE, `cache-size = "10G"`.
+// The one table of options: `--help`, the configuration file, the environment and mount(8)'s `-o`
+// all come from it. `cache-size` is --cache-size, WEIYUN_MOUNT_CACHE_SIZE and cache-size = "10G".
 import { resolve } from 'node:path'
 import { LOCAL_ONLY } from '../vfs/local-only.ts'
 import * as dirs from './dirs.ts'

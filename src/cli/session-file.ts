@@ -1,5 +1,5 @@
-// The session file of a mount: found, read with errors that a user understands, and watched, so that
-// `weiyun-mount login` in another terminal revives a running mount.
+// The session file of a mount: found, read with errors that a user understands, and watched, so
+// that `weiyun-mount login` in another terminal revives a running mount.
 import { watch } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { Logger } from '../base/log.ts'

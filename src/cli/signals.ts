@@ -8,8 +8,8 @@ export interface StopSignal {
 }
 
 /**
- * From now on the first signal asks to stop, and the second ends the process at once. SIGHUP counts:
- * a terminal that closes must not kill a mount with uploads under way.
+ * From now on the first signal asks to stop, and the second ends the process at once. SIGHUP
+ * counts: a terminal that closes must not kill a mount with uploads under way.
  */
 export function stopSignal(): StopSignal {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals | undefined>()

@@ -41,7 +41,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   return EXIT.OK
 }
 
-/** A path inside a mount stands for the mount; one that drains its uploads is in no table any more. */
+/**
+ * A path inside a mount stands for the mount; one that drains its uploads is in no table any more.
+ */
 async function knownMount(path: string): Promise<string> {
   return (await findMount(path))?.mountpoint ?? resolve(path)
 }

@@ -52,7 +52,8 @@ export function formatSize(size: number): string {
   if (size < 1024) return `${size} B`
   const power = Math.min(5, Math.floor(Math.log2(size) / 10))
   const value = size / 1024 ** power
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${SIZE_UNITS[power]?.toUpperCase()}iB`
+  const digits = value < 10 ? value.toFixed(1) : Math.round(value)
+  return `${digits} ${SIZE_UNITS[power]?.toUpperCase()}iB`
 }
 
 /** `45s`, `3m 20s`, `2h 5m`, `3d 4h`: the two largest units that count. */
