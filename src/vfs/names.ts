@@ -26,9 +26,13 @@ const SHOWN_BYTES_MAX = 255
 /** Names that we make up are kept to what any account takes. */
 const MADE_UP_LENGTH_MAX = 128
 
-/** What the service is to call an entry that users of the mount call `name`. */
-export function toService(name: string): string {
-  const refused = REFUSED.test(name) || REFUSED_AT_END.test(name)
+/**
+ * What the service is to call an entry that users of the mount call `name`. `stripsDots`: it would take dots
+ * from the beginning too (webapp.md 5.3).
+ */
+export function toService(name: string, stripsDots = false): string {
+  const strips = stripsDots && name.startsWith('.')
+  const refused = strips || REFUSED.test(name) || REFUSED_AT_END.test(name)
   // A name that only looks encoded is encoded too, or it would come back as something else.
   return refused || decode(name) !== undefined ? encode(name) : name
 }
@@ -76,9 +80,7 @@ export function labelled(name: string, label: string): string {
 }
 
 function fits(name: string): boolean {
-  return (
-    Buffer.byteLength(name) <= SHOWN_BYTES_MAX && toService(name).length <= MADE_UP_LENGTH_MAX
-  )
+  return Buffer.byteLength(name) <= SHOWN_BYTES_MAX && toService(name).length <= MADE_UP_LENGTH_MAX
 }
 
 function showable(name: string): boolean {
@@ -89,7 +91,8 @@ function showable(name: string): boolean {
 function encode(name: string): string {
   const ext = EXTENSION.exec(name)?.[0] ?? ''
   const body = name.slice(0, name.length - ext.length).replace(ESCAPED, hex)
-  const stem = ext === '' ? body.replace(REFUSED_AT_END, hex) : body
+  const undotted = body.replace(/^\.+/u, (dots) => hex('.').repeat(dots.length))
+  const stem = ext === '' ? undotted.replace(REFUSED_AT_END, hex) : undotted
   return `${stem}${MARK}${checksum(stem + ext)}${ext}`
 }
 
