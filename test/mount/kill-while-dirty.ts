@@ -1,0 +1,126 @@
+// kill -9 of the program: what close(2) or fsync(2) promised is there at the next mount, and reaches the service.
+import { open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { mountTest, names, Rig, text, until } from '../fixtures/mount.ts'
+
+const MiB = 1024 * 1024
+/** Nothing is uploaded before somebody waits for it. */
+const LATER = ['--write-back', '1h']
+
+mountTest(t, 'killed while nothing was sent yet', async (t) => {
+  const rig = await Rig.open(t, {
+    args: LATER,
+    prepare: async (admin) => {
+      await admin.put({ path: 'old', content: Buffer.from('old content') })
+      await admin.put({ path: 'edited', size: 3 * MiB, seed: 1 })
+      await admin.put({ path: 'removed', content: Buffer.from('x') })
+      admin.mkdir({ path: 'dir' })
+      await admin.put({ path: 'dir/moved', content: Buffer.from('moved') })
+    },
+  })
+  const edited = await rig.admin.read({ path: 'edited' })
+  await rig.run(`echo new > new; echo replaced > old; mkdir -p a/b; echo deep > a/b/deep
+    rm removed; mv dir/moved a/moved; rmdir dir; touch -d 2001-02-03 new; chmod 600 new`)
+  const handle = await open(rig.path('edited'), 'r+')
+  await handle.write('changed', 1_000_000)
+  edited.write('changed', 1_000_000)
+  await handle.sync()
+  const before = await rig.run('find . | sort; stat -c "%n %a %Y" new')
+  await rig.kill()
+  await handle.close().catch(() => {})
+  t.ok(rig.remote().has('dir/moved'))
+  t.notOk(rig.remote().has('new'), 'nothing was sent')
+
+  await rig.start()
+  t.equal(await rig.run('find . | sort; stat -c "%n %a %Y" new'), before)
+  t.equal(await text(rig.path('old')), 'replaced\n')
+  t.ok((await readFile(rig.path('edited'))).equals(edited))
+  await rig.sync()
+  t.same(rig.remoteNames(), ['a', 'a/b', 'a/b/deep', 'a/moved', 'edited', 'new', 'old'])
+  t.equal(await rig.remoteText('old'), 'replaced\n')
+  t.ok((await rig.admin.read({ path: 'edited' })).equals(edited))
+})
+
+mountTest(t, 'killed while uploading: goes on where the service has got to', async (t) => {
+  const rig = await Rig.open(t, { standin: { bandwidth: 4 * MiB } })
+  await rig.run('yes 0123456789 | head -c 8M > big')
+  const sent = () => rig.admin.counters()['ftn-chunk']?.requests ?? 0
+  await until(() => sent() > 16, 'some chunks')
+  await rig.kill()
+  const before = sent()
+  rig.admin.setKnobs({ bandwidth: 0 })
+  await rig.start()
+  await rig.sync()
+  t.ok(sent() <= 64 + 8, `${before} chunks before and ${sent() - before} after, of 64`)
+  t.same(rig.remoteNames(), ['big'])
+  t.same(rig.remoteBroken(), [])
+  await rig.run('cmp big <(yes 0123456789 | head -c 8M)')
+})
+
+mountTest(t, 'the state file is lost, emptied, cut, or has flipped bits', async (t) => {
+  const damages: Record<string, (path: string) => Promise<unknown>> = {
+    lost: (path) => rm(path),
+    emptied: (path) => truncate(path, 0),
+    cut: (path) => truncate(path, 5000),
+    flipped: async (path) => {
+      const bytes = await readFile(path)
+      for (let at = 20; at < bytes.length; at += 1999) bytes[at] = (bytes[at] ?? 0) ^ 0x55
+      await writeFile(path, bytes)
+    },
+    garbage: (path) => writeFile(path, 'not a database, '.repeat(2000)),
+  }
+  for (const [kind, damage] of Object.entries(damages)) {
+    const rig = await Rig.open(t, {
+      args: LATER,
+      prepare: (admin) => admin.put({ path: 'replaced', content: Buffer.from('old') }),
+    })
+    await rig.run('mkdir -p dir/sub; echo 1 > dir/sub/one; echo 2 > two; echo 3 > replaced')
+    await rig.run('mv two 二; touch -d 2001-02-03 二; chmod 640 二')
+    await rig.kill()
+    const path = await rig.stateFile
+    for (const suffix of ['-wal', '-shm']) await rm(path + suffix, { force: true })
+    await damage(path)
+    await rig.start()
+    await rig.sync()
+    t.same(rig.remoteNames(), ['dir', 'dir/sub', 'dir/sub/one', 'replaced', '二'], kind)
+    t.equal(await rig.remoteText('replaced'), '3\n', kind)
+    t.equal(await rig.remoteText('dir/sub/one'), '1\n', kind)
+    t.equal(await rig.run('stat -c "%a %Y" 二; cat 二'), '640 981158400\n2\n', kind)
+    await rig.stop()
+  }
+})
+
+mountTest(t, 'no start deletes staged bytes, whatever it finds', async (t) => {
+  const rig = await Rig.open(t, { args: LATER })
+  await writeFile(rig.path('file'), 'precious')
+  await rig.kill()
+  const staging = join(await rig.cacheDir, 'staging')
+  const [id] = (await readdir(staging)).filter((name) => /^[0-9a-f]{16}$/.test(name))
+  const path = join(staging, id ?? 'none')
+  const bytes = await readFile(path)
+  // Both copies of what it says of itself are gone, and so is the state file.
+  await writeFile(path, bytes.fill(0, 0, bytes.indexOf('precious')))
+  await rm(await rig.stateFile)
+  await rig.start()
+  t.same(await names(rig.path()), [])
+  const kept = await rig.run('grep -rl precious "$1"', staging)
+  t.match(kept, /recovered/, 'set aside for somebody to look at')
+})
+
+mountTest(t, 'a new file that was never closed is not half there', async (t) => {
+  const rig = await Rig.open(t, { args: LATER })
+  await writeFile(rig.path('closed'), 'all of it')
+  const handle = await open(rig.path('open'), 'w')
+  await handle.write('half')
+  const synced = await open(rig.path('synced'), 'w')
+  await synced.write('promised')
+  await synced.sync()
+  await rig.kill()
+  await handle.close().catch(() => {})
+  await synced.close().catch(() => {})
+  await rig.start()
+  await rig.sync()
+  t.same(rig.remoteNames(), ['closed', 'synced'])
+  t.equal(await rig.remoteText('synced'), 'promised')
+})

@@ -1,0 +1,99 @@
+// What happens to files while somebody has them open.
+import { open, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises'
+import t from 'tap'
+import { errno, mountTest, names, Rig, text } from '../fixtures/mount.ts'
+
+const MiB = 1024 * 1024
+
+mountTest(t, 'renamed while open: the handle goes on', async (t) => {
+  const rig = await Rig.open(t)
+  await writeFile(rig.path('old'), 'first ')
+  await rig.sync()
+  const handle = await open(rig.path('old'), 'r+')
+  await rename(rig.path('old'), rig.path('new'))
+  await handle.write('second', 6)
+  t.equal(await handle.readFile('utf8'), 'first second')
+  await rig.run('mkdir dir; mv new dir/newest')
+  await handle.write('!', 12)
+  await handle.close()
+  t.equal(await text(rig.path('dir/newest')), 'first second!')
+  await rig.sync()
+  t.same(rig.remoteNames(), ['dir', 'dir/newest'])
+  t.equal(await rig.remoteText('dir/newest'), 'first second!')
+})
+
+mountTest(t, 'a directory above an open file is renamed', async (t) => {
+  const rig = await Rig.open(t, {
+    prepare: async (admin) => {
+      admin.mkdir({ path: 'a/b' })
+      await admin.put({ path: 'a/b/file', size: 3 * MiB, seed: 1 })
+    },
+  })
+  const handle = await open(rig.path('a/b/file'))
+  await handle.read(Buffer.alloc(10), 0, 10, 0)
+  await rename(rig.path('a'), rig.path('z'))
+  await rig.sync()
+  const { buffer } = await handle.read(Buffer.alloc(3 * MiB), 0, 3 * MiB, 0)
+  await handle.close()
+  t.ok(buffer.equals(await rig.admin.read({ path: 'z/b/file' })))
+})
+
+mountTest(t, 'removed while open: readable and writable until closed, then gone', async (t) => {
+  const rig = await Rig.open(t)
+  await writeFile(rig.path('file'), 'content')
+  await rig.sync()
+  const handle = await open(rig.path('file'), 'r+')
+  await unlink(rig.path('file'))
+  t.equal(await errno(stat(rig.path('file'))), 'ENOENT')
+  t.equal(await handle.readFile('utf8'), 'content')
+  await handle.write('CON', 0)
+  t.equal((await handle.stat()).size, 7)
+  t.same(await names(rig.path()), [], 'and nothing hidden takes its place')
+  const fresh = await open(rig.path('file'), 'wx')
+  await fresh.writeFile('another')
+  await fresh.close()
+  await handle.close()
+  await rig.sync()
+  t.same(rig.remoteNames(), ['file'])
+  t.equal(await rig.remoteText('file'), 'another')
+
+  const never = await open(rig.path('never'), 'w')
+  await never.writeFile('x')
+  await unlink(rig.path('never'))
+  await never.close()
+  await rig.sync()
+  t.same(rig.remoteNames(), ['file'], 'what was removed before it was closed is never sent')
+})
+
+mountTest(t, 'an open file reads one version, whatever another device does', async (t) => {
+  const rig = await Rig.open(t, {
+    args: ['--dir-ttl', '100ms'],
+    prepare: (admin) => admin.put({ path: 'film', size: 40 * MiB, seed: 1 }),
+  })
+  const before = await rig.admin.read({ path: 'film' })
+  const handle = await open(rig.path('film'))
+  const head = await handle.read(Buffer.alloc(MiB), 0, MiB, 0)
+  t.ok(head.buffer.equals(before.subarray(0, MiB)))
+  await rig.admin.put({ path: 'film', size: 30 * MiB, seed: 2 })
+  await rig.refresh()
+  for (const offset of [39 * MiB, 20 * MiB]) {
+    const got = await handle.read(Buffer.alloc(MiB), 0, MiB, offset).catch((error) => error)
+    // Either the bytes of the old version, or the news that it is gone; never those of the new one.
+    if (got instanceof Error) t.match(got, { code: 'ESTALE' })
+    else t.ok(got.buffer.subarray(0, got.bytesRead).equals(before.subarray(offset, offset + MiB)))
+  }
+  await handle.close()
+  t.ok((await readFile(rig.path('film'))).equals(await rig.admin.read({ path: 'film' })))
+})
+
+mountTest(t, 'eight programs read one file at once', async (t) => {
+  const rig = await Rig.open(t, {
+    prepare: (admin) => admin.put({ path: 'shared', size: 20 * MiB, seed: 3 }),
+  })
+  const sums = await rig.run(
+    'for n in 1 2 3 4 5 6 7 8; do sha1sum shared & done | sort -u; wait; for job in 1; do :; done',
+  )
+  t.same(sums, `${rig.remote().get('shared')?.sha}  shared\n`)
+  const fetched = rig.admin.counters()['ftn-get']
+  t.ok((fetched?.bytesOut ?? 0) < 22 * MiB, 'each byte came about once')
+})
