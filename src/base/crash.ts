@@ -28,7 +28,9 @@ function parse(spec: string | undefined, seed: number): Trigger | undefined {
   return (name) => name === wanted && --left === 0
 }
 
-/** A small linear congruential generator (constants of Numerical Recipes): same seed, same crashes. */
+/**
+ * A small linear congruential generator (constants of Numerical Recipes): same seed, same crashes.
+ */
 function randomFrom(seed: number): () => number {
   let state = seed >>> 0
   return () => {

@@ -29,6 +29,10 @@ export class ExtentSet {
     return [...this.#edges]
   }
 
+  *[Symbol.iterator](): Generator<Range> {
+    for (let i = 0; i < this.#edges.length; i += 2) yield [this.#edge(i), this.#edge(i + 1)]
+  }
+
   /** Number of disjoint ranges. */
   get ranges(): number {
     return this.#edges.length / 2

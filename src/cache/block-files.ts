@@ -56,7 +56,9 @@ export class BlockFiles {
     return this.move(name, () => unlink(this.path(name)).catch(ignoreMissing))
   }
 
-  /** Runs `work`, which changes what lies under a name, after all earlier moves of the same name. */
+  /**
+   * Runs `work`, which changes what lies under a name, after all earlier moves of the same name.
+   */
   async move(name: string, work: () => Promise<void>): Promise<void> {
     const before = this.#moves.get(name)
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -107,11 +109,9 @@ export class BlockFiles {
   }
 
   #use<T>(segment: Segment, work: (handle: FileHandle) => Promise<T>): Promise<T> {
-    const openFile = () => {
-      const flags = segment.created ? 'r+' : 'w+'
-      segment.created = true
-      return this.#inFolder(segment.name, (path) => open(path, flags, 0o600))
-    }
+    const flags = segment.created ? 'r+' : 'w+'
+    segment.created = true
+    const openFile = () => this.#inFolder(segment.name, (path) => open(path, flags, 0o600))
     return this.#pool.use(this.path(segment.name), openFile, work)
   }
 

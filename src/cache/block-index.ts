@@ -1,6 +1,6 @@
 // The index of the block cache: which blocks are on disk, with their checksums, in one SQLite file.
-// Losing it only empties the cache, so commits are not synced; but it never lies about a segment that
-// it knows, beyond what the checksums catch.
+// Losing it only empties the cache, so commits are not synced; but it never lies about a segment
+// that it knows, beyond what the checksums catch.
 import { rm } from 'node:fs/promises'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Segment, SegmentRow } from './segment.ts'
@@ -14,7 +14,8 @@ const SCHEMA = `
     used INTEGER NOT NULL, states BLOB NOT NULL, crcs BLOB NOT NULL, PRIMARY KEY (content, number));
   CREATE INDEX segment_by_use ON segment (used, bytes);
   CREATE TABLE content (
-    content TEXT PRIMARY KEY, verified INTEGER NOT NULL DEFAULT 0, pinned INTEGER NOT NULL DEFAULT 0);
+    content TEXT PRIMARY KEY,
+    verified INTEGER NOT NULL DEFAULT 0, pinned INTEGER NOT NULL DEFAULT 0);
   CREATE TABLE shutdown (clean INTEGER NOT NULL);
   INSERT INTO shutdown VALUES (0);
   PRAGMA user_version = ${INDEX_VERSION};`
@@ -29,7 +30,10 @@ export interface OpenedIndex {
   files: number
   /** The highest `used` of all. */
   newest: number
-  /** False when the index is new, or when the last process did not close it: files may have been left out. */
+  /**
+   * False when the index is new, or when the last process did not close it: files may have been
+   * left out.
+   */
   complete: boolean
 }
 

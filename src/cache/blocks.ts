@@ -1,6 +1,6 @@
 // The cache of clean bytes on this disk, by content, so that a file is found again whatever it is
-// called now. Nothing in here is an error for the caller, and no wrong byte comes out: every block is
-// checked against its CRC when it is read, and one that does not match was never there.
+// called now. Nothing in here is an error for the caller, and no wrong byte comes out: every block
+// is checked against its CRC when it is read, and one that does not match was never there.
 import type { Range } from '../base/extents.ts'
 import {
   BLOCK_SIZE,
@@ -68,7 +68,10 @@ export class BlockCache {
     return this.#readRun(content, blockIndex, blockIndex + 1)
   }
 
-  /** The bytes of [offset, offset + length) as far as the content goes; undefined unless all are here. */
+  /**
+   * The bytes of [offset, offset + length) as far as the content goes; undefined unless all are
+   * here.
+   */
   async read(content: ContentId, offset: number, length: number): Promise<Buffer | undefined> {
     const end = Math.min(offset + length, content.size)
     if (end <= offset) return Buffer.alloc(0)
@@ -86,8 +89,8 @@ export class BlockCache {
   }
 
   /**
-   * Keeps a block if there is room; resolves once it can be read, or is known not to be kept. `bytes`
-   * must be the whole block (RangeError).
+   * Keeps a block if there is room; resolves once it can be read, or is known not to be kept.
+   * `bytes` must be the whole block (RangeError).
    */
   async put(content: ContentId, blockIndex: number, bytes: Buffer): Promise<void> {
     if (bytes.length !== blockLength(content, blockIndex)) {
@@ -99,9 +102,9 @@ export class BlockCache {
   }
 
   /**
-   * Takes over a file that holds the whole content from byte `start` on, by renaming it; `crcs` has the
-   * CRC-32 of each block. Leaves the file where it is when the content is here already, or on failure.
-   * Its room is counted at once, even while the former owner still counts it too.
+   * Takes over a file that holds the whole content from byte `start` on, by renaming it; `crcs` has
+   * the CRC-32 of each block. Leaves the file where it is when the content is here already, or on
+   * failure. Its room is counted at once, even while the former owner still counts it too.
    */
   async adopt(content: ContentId, path: string, start: number, crcs: Uint32Array): Promise<void> {
     if (this.complete(content)) return

@@ -1,11 +1,14 @@
-// The cache directory: who may use it, what lies where, and which version of the layout it has. Nothing
-// here, and nothing that runs at start, deletes a byte that might be unsaved.
+// The cache directory: who may use it, what lies where, and which version of the layout it has.
+// Nothing here, and nothing that runs at start, deletes a byte that might be unsaved.
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { syncDir, writeFileAtomic } from '../base/atomic.ts'
 
-/** IN_USE: by another process. TOO_NEW: written by a later version. UNSAFE: not ours, or not a cache directory. */
+/**
+ * IN_USE: by another process. TOO_NEW: written by a later version. UNSAFE: not ours, or not a cache
+ * directory.
+ */
 export type CacheDirErrorCode = 'IN_USE' | 'TOO_NEW' | 'UNSAFE'
 
 export class CacheDirError extends Error {
@@ -72,7 +75,10 @@ export async function lockCacheDir(dir: string): Promise<{ release(): void }> {
   return { release: () => db.close() }
 }
 
-/** Makes the directory, or sees to it that it is ours, that it is a cache, and that only we can read it. */
+/**
+ * Makes the directory, or sees to it that it is ours, that it is a cache, and that only we can read
+ * it.
+ */
 async function makePrivate(dir: string): Promise<void> {
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const { uid, mode } = await stat(dir)
@@ -100,7 +106,10 @@ async function migrate(dir: string, migrations: readonly Migration[]): Promise<v
   if (found === undefined) await writeVersion(dir, current)
 }
 
-/** Undefined in a new directory, and when the file is damaged: blocks and staged files know their own formats. */
+/**
+ * Undefined in a new directory, and when the file is damaged: blocks and staged files know their
+ * own formats.
+ */
 async function readVersion(dir: string): Promise<number | undefined> {
   try {
     const { version } = JSON.parse(await readFile(join(dir, FORMAT_FILE), 'utf8'))

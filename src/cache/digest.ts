@@ -1,5 +1,5 @@
-// The hashes that the service knows contents by, and the checksums that the block cache keeps, in one
-// pass over the bytes.
+// The hashes that the service knows contents by, and the checksums that the block cache keeps, in
+// one pass over the bytes.
 import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { BLOCK_SIZE } from './segment.ts'

@@ -1,6 +1,6 @@
-// The thread that hashes, started by hasher.ts. It takes turns between its jobs, a slice each, so that
-// a small file does not wait for a large one. Reading is synchronous here on purpose: this thread serves
-// nobody else, and the threads that the event loop does its file work with stay free.
+// The thread that hashes, started by hasher.ts. It takes turns between its jobs, a slice each, so
+// that a small file does not wait for a large one. Reading is synchronous here on purpose: this
+// thread serves nobody else, and the threads that the event loop does its file work with stay free.
 import { closeSync, openSync, readSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
 import { Digest, type Digests } from './digest.ts'
@@ -13,7 +13,10 @@ export interface HashPart {
 }
 
 export type HashRequest =
-  /** Hashes parts in order. Bytes up to `until` are there now; with `size` known, the job ends there. */
+  /**
+   * Hashes parts in order. Bytes up to `until` are there now; with `size` known, the job ends
+   * there.
+   */
   | { kind: 'start'; id: number; parts: HashPart[]; until: number; size?: number }
   | { kind: 'advance'; id: number; until: number; size?: number }
   | { kind: 'cancel'; id: number }

@@ -16,7 +16,10 @@ export class RangeLock {
     return [...this.#spans].some((span) => !span.shared)
   }
 
-  /** Runs `work` once no earlier work overlaps [start, end); shared work (reading) gives way only to the other kind. */
+  /**
+   * Runs `work` once no earlier work overlaps [start, end); shared work (reading) gives way only to
+   * the other kind.
+   */
   async run<T>(start: number, end: number, work: () => Promise<T>, shared = false): Promise<T> {
     const before = [...this.#spans].filter(
       (span) => span.start < end && start < span.end && !(shared && span.shared),

@@ -1,5 +1,5 @@
-// Segments, their files and the room they take, kept in step. A fault in here is told to the log and
-// answered as "not there": what is stored can all be had again from the service.
+// Segments, their files and the room they take, kept in step. A fault in here is told to the log
+// and answered as "not there": what is stored can all be had again from the service.
 //
 // Between two awaits nothing else runs; after one, a segment may be gone (`segment.gone`).
 import { mkdir, stat } from 'node:fs/promises'
@@ -166,8 +166,8 @@ export class SegmentStore {
   }
 
   /**
-   * Gives the room reserved for a block to the segment that it is to be written to; undefined, with the
-   * room released, when there is nothing to write.
+   * Gives the room reserved for a block to the segment that it is to be written to; undefined, with
+   * the room released, when there is nothing to write.
    */
   #occupy(content: ContentId, key: string, blockIndex: number, room: number): Segment | undefined {
     const found = this.find(content, blockIndex)
@@ -290,7 +290,9 @@ export class SegmentStore {
     if (isMissing && segment !== undefined) await this.#remove(segment)
   }
 
-  /** A damaged index ends the cache until the next start: nobody knows any more what the files hold. */
+  /**
+   * A damaged index ends the cache until the next start: nobody knows any more what the files hold.
+   */
   #fault(error: unknown): void {
     if ((error as NodeJS.ErrnoException).code === 'ENOSPC') {
       this.#log.debug({ err: error }, 'no room to cache a block')

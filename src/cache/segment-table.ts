@@ -43,7 +43,10 @@ export class SegmentTable {
     return { table: new SegmentTable(index, newest, onFault), ...found }
   }
 
-  /** The segment that holds a block or is there to hold it: the whole content, if there is such a file. */
+  /**
+   * The segment that holds a block or is there to hold it: the whole content, if there is such a
+   * file.
+   */
   find(content: string, blockIndex: number): Segment | undefined {
     return this.load(content, WHOLE) ?? this.load(content, Math.floor(blockIndex / SEGMENT_BLOCKS))
   }

@@ -1,5 +1,5 @@
-// How contents lie on disk: cut into blocks, up to 256 blocks in a row to a sparse file (a segment),
-// or the whole in one file that somebody else wrote and that was taken over as it was.
+// How contents lie on disk: cut into blocks, up to 256 blocks in a row to a sparse file (a
+// segment), or the whole in one file that somebody else wrote and that was taken over as it was.
 import { crc32 } from 'node:zlib'
 
 /** A content, wherever and under whatever name it is found. */
@@ -37,7 +37,10 @@ export interface SegmentRow {
   crcs: Uint8Array
 }
 
-/** The name of a content in the index and on disk; undefined for what is no hash, and so cannot be cached. */
+/**
+ * The name of a content in the index and on disk; undefined for what is no hash, and so cannot be
+ * cached.
+ */
 export function contentKey({ sha1, size }: ContentId): string | undefined {
   return /^[0-9a-f]{40}$/.test(sha1) && Number.isSafeInteger(size) ? `${sha1}-${size}` : undefined
 }

@@ -6,7 +6,9 @@ import { statfs } from 'node:fs/promises'
 export interface Evictor {
   /** What it could give back at most. */
   readonly bytes: number
-  /** Gives back about `bytes` (through `Space.release`) and says how much it was; 0: nothing can go. */
+  /**
+   * Gives back about `bytes` (through `Space.release`) and says how much it was; 0: nothing can go.
+   */
   evict(bytes: number): Promise<number>
 }
 
@@ -55,7 +57,9 @@ export class Space {
     this.#evictor = evictor
   }
 
-  /** Lets no reservation pass before `count` has charged what was found on disk; it must not reject. */
+  /**
+   * Lets no reservation pass before `count` has charged what was found on disk; it must not reject.
+   */
   waitFor(count: Promise<void>): void {
     this.#counts.push(count)
   }
@@ -118,14 +122,18 @@ export class Space {
   }
 
   #full(bytes: number): Error {
-    const state = `${this.#used} of ${this.capacity} bytes used, ${this.#free} free on the file system`
-    return Object.assign(new Error(`no room for ${bytes} bytes in the cache (${state})`), {
+    const cache = `${this.#used} of ${this.capacity} bytes used`
+    const disk = `${this.#free} free on the file system`
+    return Object.assign(new Error(`no room for ${bytes} bytes in the cache: ${cache}, ${disk}`), {
       code: 'ENOSPC',
     })
   }
 }
 
-/** What one holder (a staged file, the block cache) takes of the space, so that it can be given back whole. */
+/**
+ * What one holder (a staged file, the block cache) takes of the space, so that it can be given back
+ * whole.
+ */
 export class Share {
   readonly #space: Space
   #bytes = 0

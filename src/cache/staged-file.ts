@@ -21,7 +21,9 @@ import {
   slotStart,
 } from './staged-header.ts'
 
-/** With more ranges than this the owner should fill gaps, before the description outgrows its slot. */
+/**
+ * With more ranges than this the owner should fill gaps, before the description outgrows its slot.
+ */
 export const EXTENTS_MAX = 1000
 
 /** What the caller of `create` has reserved: the first page of each slot. */
@@ -52,6 +54,8 @@ export class StagedFile {
   // Of the newest slot, and of the newest one that a power cut cannot take away.
   #sequence: number
   #safeSequence: number
+  /** The file on disk may still be longer than `#size`, by bytes that are not to come back. */
+  #cutting = false
   #describing: Promise<void> = Promise.resolve()
   #writeSeq = 0
   #nameIsSafe = false
@@ -77,14 +81,14 @@ export class StagedFile {
     const about = { path: [], mtimeMs: now, atimeMs: now, ctimeMs: now, closed: false }
     const description = { ...about, size, extents: [] }
     const file = new StagedFile(parts, { sequence: 0, description, cutting: false })
-    for (const sequence of [0, 1])
-      file.#paid.add(slotStart(sequence), slotStart(sequence) + PAGE_BYTES)
+    for (const start of [slotStart(0), slotStart(1)]) file.#paid.add(start, start + PAGE_BYTES)
     return file
   }
 
   /**
    * Takes up a file where its last process left it, appended bytes included. Rejects with code EIO
-   * when it has no description, or lacks bytes that the description names (a power cut before `sync`).
+   * when it has no description, or lacks bytes that the description names (a power cut before
+   * `sync`).
    */
   static async reopen(parts: StagedFileParts): Promise<StagedFile> {
     const slot = await readSlot(parts.handle)
@@ -97,9 +101,7 @@ export class StagedFile {
       await parts.handle.truncate(DATA_START + file.size)
       await file.describe()
     }
-    const edges = slot.description.extents
-    for (let i = 0; i < edges.length; i += 2)
-      file.#paid.add(...file.#pages(edges[i] ?? 0, edges[i + 1] ?? 0))
+    for (const [start, end] of file.#extents) file.#paid.add(...file.#pages(start, end))
     return file
   }
 
@@ -113,8 +115,8 @@ export class StagedFile {
   }
 
   /**
-   * Counts up when a change of bytes or size begins and again when it ends. Who finds the same value
-   * later, and `writing` false at the first look, knows that nothing changed in between.
+   * Counts up when a change of bytes or size begins and again when it ends. Who finds the same
+   * value later, and `writing` false at the first look, knows that nothing changed in between.
    */
   get writeSeq(): number {
     return this.#writeSeq
@@ -196,7 +198,7 @@ export class StagedFile {
    */
   describe(change: Partial<StagedAbout> = {}): Promise<void> {
     Object.assign(this.#about, change)
-    return this.#record(false)
+    return this.#record()
   }
 
   /** Resolves once all that was written and described before would survive a power cut. */
@@ -227,25 +229,28 @@ export class StagedFile {
   }
 
   // The new size is on record before the bytes go: the other way round, a crash in between would
-  // leave a record of bytes that are gone. `cutting` tells them from bytes appended after the record.
+  // leave a record of bytes that are gone. `cutting` tells them from bytes appended after the
+  // record.
   async #shrink(size: number): Promise<void> {
     const before = this.#size
-    const clipped = this.#extents.gaps(0, before)
+    const gaps = this.#extents.gaps(0, before)
     this.#size = size
     this.#extents.clip(size)
+    this.#cutting = true
     try {
-      if (this.#sequence > 0) await this.#record(true)
+      if (this.#sequence > 0) await this.#record()
       crashPoint('staging.truncate')
       await this.#handle.truncate(DATA_START + size)
+      crashPoint('staging.truncated')
     } catch (error) {
       this.#size = before
       this.#extents.add(0, before)
-      for (const [start, end] of clipped) this.#extents.remove(start, end)
-      await this.#record(false).catch(() => {})
+      for (const [start, end] of gaps) this.#extents.remove(start, end)
       throw error
+    } finally {
+      this.#cutting = false
+      if (this.#sequence > 0) await this.#record()
     }
-    crashPoint('staging.truncated')
-    if (this.#sequence > 0) await this.#record(false)
     this.#paid.clip(this.#pages(0, DATA_START + size)[1])
     const { blocks } = await this.#handle.stat()
     this.#share.charge(blocks * 512 - this.#share.bytes)
@@ -259,16 +264,16 @@ export class StagedFile {
     this.#size = size
   }
 
-  #record(cutting: boolean): Promise<void> {
-    const recorded = this.#describing.then(() => this.#writeSlot(cutting))
+  #record(): Promise<void> {
+    const recorded = this.#describing.then(() => this.#writeSlot())
     this.#describing = recorded.catch(() => {})
     return recorded
   }
 
-  async #writeSlot(cutting: boolean): Promise<void> {
+  async #writeSlot(): Promise<void> {
     // Counted only once written, so that a failed slot is tried again and the good one stays.
     const sequence = this.#sequence + 1
-    const slot = encodeSlot({ sequence, description: this.description, cutting })
+    const slot = encodeSlot({ sequence, description: this.description, cutting: this.#cutting })
     const start = slotStart(sequence)
     // The slot that a sync made safe is not written over before the other one is as safe.
     if (sequence > 2 && this.#safeSequence === sequence - 2) {

@@ -105,7 +105,9 @@ export class StagingArea {
     if (!this.#open.has(id)) share?.release()
   }
 
-  /** Moves a file that nobody understands out of the way, and returns its new path. Deletes nothing. */
+  /**
+   * Moves a file that nobody understands out of the way, and returns its new path. Deletes nothing.
+   */
   async setAside(id: string): Promise<string> {
     const target = join(this.#dir, RECOVERED, `${id}-${Date.now()}`)
     await rename(this.#path(id), target)

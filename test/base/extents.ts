@@ -97,6 +97,7 @@ function agrees(set: ExtentSet, bits: boolean[], start: number, end: number): bo
     set.bytes === bits.filter(Boolean).length &&
     set.end === bits.lastIndexOf(true) + 1 &&
     set.ranges === edges.length / 2 &&
+    String([...set].flat()) === String(edges) &&
     edges.every((edge, i) => i === 0 || edge > (edges[i - 1] as number))
   )
 }

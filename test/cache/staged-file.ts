@@ -176,7 +176,12 @@ t.test('bytes appended after the last description are kept', async (t) => {
   t.match(await area.describe(file.id), { size: 15, extents: [0, 15] })
   const again = await area.open(file.id)
   t.equal(await text(again), 'told and untold')
+  await again.truncate(4)
+  await again.write(Buffer.from('!'), 4)
   await again.close()
+  const last = await area.open(file.id)
+  t.equal(await text(last), 'told!')
+  await last.close()
 })
 
 t.test('a file that lacks described bytes is not passed off as whole', async (t) => {
@@ -213,6 +218,21 @@ t.test('a process killed anywhere leaves the file before or after a change', asy
       const output = await runUntilKilled(WRITER, [dir, `${seed}`], { at, seed })
       await checkKilled(t, dir, seed, Number(output.trim().split('\n').at(-1)), at)
     })
+  }
+})
+
+t.test('bytes of the base that were being cut off do not come back as zeros', async (t) => {
+  for (const at of ['staging.truncate', 'staging.truncated']) {
+    const dir = t.testdir({})
+    await runUntilKilled(WRITER, [dir], { at })
+    const { area } = await setup(t, 1e9, dir)
+    const [id = ''] = await area.list()
+    t.match(await area.describe(id), { size: 50_000, extents: [] })
+    const file = await area.open(id)
+    await file.write(Buffer.from('!'), 99_999)
+    t.same(await file.read(50_000, 50_000), Buffer.concat([Buffer.alloc(49_999), Buffer.from('!')]))
+    t.same(file.extents.toJSON(), [50_000, 100_000])
+    await file.close()
   }
 })
 
