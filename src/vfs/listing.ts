@@ -34,6 +34,7 @@ export class Listings {
   readonly #ttlMs: number
   readonly #log: Logger
   readonly #running = new Map<DirInode, Promise<void>>()
+  #closed = false
   /** Clock of the tree at which we removed an id. */
   readonly #removed = new Map<string, number>()
   /** Called with the outcome of every listing: `undefined` is success. */
@@ -89,6 +90,11 @@ export class Listings {
     return asked
   }
 
+  /** What is still on its way is not brought in any more. */
+  close(): void {
+    this.#closed = true
+  }
+
   /** Must be called for every entry that we removed, before listings are asked for again. */
   noteRemoved(id: string): void {
     this.#removed.delete(id)
@@ -112,6 +118,7 @@ export class Listings {
       const options =
         conditional && dir.stamp !== undefined ? { priority, stamp: dir.stamp } : { priority }
       const listing = await this.#drive.list(ref, options)
+      if (this.#closed) return
       if (listing !== 'unchanged') this.#apply(dir, listing.entries, listing.stamp, since)
       dir.freshMs = performance.now()
       this.onOutcome(undefined)

@@ -3,7 +3,7 @@
 import type { StateFile } from '../cache/state.ts'
 import type { DirInode, FileInode, Inode } from './inode.ts'
 import { toShown } from './names.ts'
-import { isMisplaced, serviceName, type Tree } from './tree.ts'
+import { isMisplaced, type Tree } from './tree.ts'
 
 export type Step =
   /** Nothing to do, or not before somebody touches the entry again. */
@@ -50,7 +50,7 @@ function removeDir(tree: Tree, dir: DirInode): Step {
 }
 
 function move(tree: Tree, state: StateFile, inode: Inode, dir: DirInode): Step {
-  const name = serviceName(inode)
+  const name = tree.serviceName(inode)
   const above = remoteAncestors(tree, dir).find((ancestor) => ancestor.ino === inode.ino)
   if (above !== undefined) {
     // The target still lies inside what is to be moved there, on the service: it has to come out first.
@@ -72,7 +72,7 @@ function isCircle(tree: Tree, state: StateFile, start: Inode, first: Inode): boo
   for (let hops = 0; at !== undefined && hops < 100; hops++) {
     if (at === start) return true
     if (at.parent === undefined || !isMisplaced(at)) return false
-    at = occupantOf(tree, state, tree.dir(at.parent), serviceName(at))
+    at = occupantOf(tree, state, tree.dir(at.parent), tree.serviceName(at))
   }
   return false
 }

@@ -11,7 +11,7 @@ import {
 import type { DirInode, FileInode, Inode, RemoteFile } from './inode.ts'
 import { type Listings, remoteFile } from './listing.ts'
 import type { Step } from './plan.ts'
-import { serviceName, type Tree } from './tree.ts'
+import type { Tree } from './tree.ts'
 import type { Snapshot, Writer } from './writer.ts'
 
 export interface StepsOptions {
@@ -50,7 +50,7 @@ export class Steps {
 
   async #mkdir(inode: DirInode, dir: DirInode): Promise<void> {
     try {
-      const entry = await this.#drive.makeDir(this.#refOf(dir), serviceName(inode), {
+      const entry = await this.#drive.makeDir(this.#refOf(dir), this.#tree.serviceName(inode), {
         priority: 'background',
       })
       crashPoint('mkdir:replied')
@@ -78,7 +78,7 @@ export class Steps {
       if (sent === undefined) return
       // A new file under its own name is as good as its reply. Anything else is looked at before the old
       // version, or our copy of the bytes, may go.
-      const plain = old === undefined && sent.name === serviceName(file)
+      const plain = old === undefined && sent.name === this.#tree.serviceName(file)
       if (!plain) await this.#confirm(file, snapshot)
       crashPoint('upload:confirmed')
       if (snapshot.unchanged()) await this.#writer.finish(file, snapshot)
@@ -93,7 +93,7 @@ export class Steps {
   ): Promise<void> {
     const old = file.remote
     file.unsure = true
-    const entry = await this.#drive.upload(this.#refOf(dir), serviceName(file), source, {
+    const entry = await this.#drive.upload(this.#refOf(dir), this.#tree.serviceName(file), source, {
       priority: 'background',
       signal,
       ...(old !== undefined && { replaces: old }),

@@ -20,6 +20,7 @@ const LATER_ROWS = 200
 
 export class Tree {
   readonly #state: StateFile
+  readonly #stripsDots: boolean
   readonly #inodes = new Map<number, Inode>()
   readonly #pending = new Set<number>()
   readonly #later = new Set<Inode>()
@@ -32,8 +33,10 @@ export class Tree {
   /** Called with the place of an entry that changed without the kernel knowing. */
   onInvalid: (dir: DirInode, name: string) => void = () => {}
 
-  constructor(state: StateFile) {
+  /** `stripsDots`: the service takes dots from both ends of a file's name (see Drive.features). */
+  constructor(state: StateFile, { stripsDots = false } = {}) {
     this.#state = state
+    this.#stripsDots = stripsDots
     this.#lastIno = Math.max(state.lastIno(), ROOT_INO)
     if (state.get(ROOT_INO) === undefined) {
       const root = new DirInode(ROOT_INO, undefined, '', {})
@@ -245,9 +248,16 @@ export class Tree {
     if (this.#laterScheduled) return
     this.#laterScheduled = true
     setImmediate(() => {
+      if (!this.#laterScheduled) return
       this.#laterScheduled = false
       this.#saveSome(LATER_ROWS)
     })
+  }
+
+  /** Saves what is left; nothing may be changed afterwards. */
+  close(): void {
+    this.flushLater()
+    this.#laterScheduled = false
   }
 
   flushLater(): void {
@@ -270,6 +280,13 @@ export class Tree {
       at = parent === undefined ? undefined : this.get(parent)
     }
     return names
+  }
+
+  /** The name under which the service has, or is to have, an entry. */
+  serviceName(inode: Inode): string {
+    const { remote } = inode
+    if (remote !== undefined && isShownAs(inode, remote.name)) return remote.name
+    return toService(inode.name, inode.kind === 'file' && this.#stripsDots)
   }
 
   /** True when `dir` lies in `ancestor` (or is it), for the users of this mount. */
@@ -317,19 +334,16 @@ export class Tree {
   }
 }
 
-/** The name under which the service has, or is to have, an entry. */
-export function serviceName(inode: Inode): string {
-  const { remote } = inode
-  return remote !== undefined && (inode.own.alias || toShown(remote.name) === inode.name)
-    ? remote.name
-    : toService(inode.name)
-}
-
 /** The entry is seen at another place than the service has it. */
 export function isMisplaced(inode: Inode): boolean {
   const { remote } = inode
   if (remote === undefined || inode.parent === undefined) return false
-  return remote.parent !== inode.parent || serviceName(inode) !== remote.name
+  return remote.parent !== inode.parent || !isShownAs(inode, remote.name)
+}
+
+/** What the service calls `remoteName` is what users see. */
+function isShownAs(inode: Inode, remoteName: string): boolean {
+  return inode.own.alias === true || toShown(remoteName) === inode.name
 }
 
 /** What users of the mount see differs from what the service has. */

@@ -138,7 +138,7 @@ export class Vfs {
     this.#staging = staging
     this.#hasher = hasher
     this.#release = release
-    const tree = new Tree(state)
+    const tree = new Tree(state, drive.features)
     const account = new AccountCache({ drive, state, log })
     const slots = (): number => account.limits.downloadsMax
     const listings = new Listings({ tree, drive, ttlMs: options.dirTtlMs, log })
@@ -446,7 +446,8 @@ export class Vfs {
     this.#walk.stop()
     await this.#writeBack.stop()
     await this.#fetcher.close()
-    this.#tree.flushLater()
+    this.#listings.close()
+    this.#tree.close()
     await this.#blocks.close()
     await this.#hasher.close()
     await this.#state.close()

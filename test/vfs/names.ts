@@ -86,8 +86,9 @@ t.test('any name survives the journey', async (t) => {
 })
 
 t.test('the limit counts characters of what is sent', async (t) => {
-  checkName('微'.repeat(128), 128)
-  t.throws(() => checkName('微'.repeat(129), 128), { code: 'ENAMETOOLONG' })
+  checkName('a'.repeat(128), 128)
+  checkName('微'.repeat(85), 128)
+  t.throws(() => checkName('a'.repeat(129), 128), { code: 'ENAMETOOLONG' })
   t.throws(() => checkName(`${'a'.repeat(127)}:`, 128), { code: 'ENAMETOOLONG' })
   t.throws(() => checkName('broken\ufffd', 128), { code: 'EILSEQ' })
 })
@@ -107,4 +108,13 @@ t.test('side names keep the extension and avoid what is taken', async (t) => {
     sideName('a', 'conflict', now, (name) => taken.has(name)),
     'a (conflict 2026-11-23 10.20.30 2)',
   )
+})
+
+t.test('a service that takes dots from both ends gets none', async (t) => {
+  for (const name of ['.bashrc', '..x.txt', '...', '.a.b.', '.gitignore']) {
+    const sent = toService(name, true)
+    t.notMatch(sent, /^\.|\.$/u, name)
+    t.equal(toShown(sent), name)
+  }
+  t.equal(toService('a.txt', true), 'a.txt')
 })
