@@ -17,8 +17,9 @@ export class ExtentSet {
     const ascending = edges.every(
       (edge, i) => Number.isSafeInteger(edge) && edge > (edges[i - 1] ?? -1),
     )
-    if (!ascending || edges.length % 2 !== 0)
+    if (!ascending || edges.length % 2 !== 0) {
       throw new RangeError('not a list of disjoint ascending ranges')
+    }
     const set = new ExtentSet()
     set.#edges = [...edges]
     return set

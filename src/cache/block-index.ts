@@ -1,6 +1,6 @@
 // The index of the block cache: which blocks are on disk, with their checksums, in one SQLite file.
-// Losing it only empties the cache, so commits are not synced; but it never lies about a segment
-// that it knows, beyond what the checksums catch.
+// Losing it only empties the cache, so commits are not synced one by one; but it never lies about a
+// segment that it knows, beyond what the checksums catch.
 import { rm } from 'node:fs/promises'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Segment, SegmentRow } from './segment.ts'
@@ -114,7 +114,8 @@ export class BlockIndex {
       }
       this.#db.exec('COMMIT')
     } catch (error) {
-      this.#db.exec('ROLLBACK')
+      // Some failures have undone it already.
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
       throw error
     }
   }
@@ -126,10 +127,8 @@ export class BlockIndex {
   }
 
   flag(content: string, flag: Flag): boolean {
-    return (
-      this.#prepare(`SELECT ${flag} AS flag FROM content WHERE content = ?`).get(content)?.flag ===
-      1
-    )
+    const select = `SELECT ${flag} AS flag FROM content WHERE content = ?`
+    return this.#prepare(select).get(content)?.flag === 1
   }
 
   setFlag(content: string, flag: Flag, value: boolean): void {
@@ -138,9 +137,8 @@ export class BlockIndex {
       this.#prepare(`${insert} ON CONFLICT DO UPDATE SET ${flag} = 1`).run(content)
     } else {
       this.#prepare(`UPDATE content SET ${flag} = 0 WHERE content = ? AND ${flag}`).run(content)
-      this.#prepare('DELETE FROM content WHERE content = ? AND NOT verified AND NOT pinned').run(
-        content,
-      )
+      const unused = 'DELETE FROM content WHERE content = ? AND NOT verified AND NOT pinned'
+      this.#prepare(unused).run(content)
     }
   }
 

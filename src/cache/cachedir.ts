@@ -115,8 +115,8 @@ async function readVersion(dir: string): Promise<number | undefined> {
     const { version } = JSON.parse(await readFile(join(dir, FORMAT_FILE), 'utf8'))
     return Number.isSafeInteger(version) && version > 0 ? version : undefined
   } catch (error) {
-    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT')
-      return undefined
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    if (isMissing || error instanceof SyntaxError) return undefined
     throw error
   }
 }

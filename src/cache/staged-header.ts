@@ -53,8 +53,9 @@ const JSON_START = 32
 /** Throws RangeError when the description does not fit a slot. */
 export function encodeSlot({ sequence, description, cutting }: Slot): Buffer {
   const json = Buffer.from(JSON.stringify({ ...description, cutting }))
-  if (JSON_START + json.length > SLOT_BYTES)
+  if (JSON_START + json.length > SLOT_BYTES) {
     throw new RangeError('the description of a staged file is too long')
+  }
   const slot = Buffer.alloc(JSON_START + json.length)
   MAGIC.copy(slot)
   slot.writeUInt32LE(VERSION, 8)

@@ -29,6 +29,7 @@ export class StagingArea {
   readonly #space: Space
   readonly #shares = new Map<string, Share>()
   readonly #open = new Set<string>()
+  #counted: Promise<void> = Promise.resolve()
 
   private constructor({ dir, log, space }: StagingOptions) {
     this.#dir = dir
@@ -40,10 +41,10 @@ export class StagingArea {
   static async open(options: StagingOptions): Promise<StagingArea> {
     const area = new StagingArea(options)
     await mkdir(join(options.dir, RECOVERED), { recursive: true, mode: 0o700 })
-    const count = area
-      .#count()
-      .catch((error) => options.log.error(error, 'cannot count the staged bytes'))
-    options.space.waitFor(count)
+    area.#counted = area.#count().catch((error) => {
+      options.log.error({ err: error }, 'cannot count the staged bytes')
+    })
+    options.space.waitFor(area.#counted)
     return area
   }
 
@@ -97,6 +98,7 @@ export class StagingArea {
    * (adopted by the block cache) only stops to count. An open one can be used until it is closed.
    */
   async remove(id: string): Promise<void> {
+    await this.#counted
     crashPoint('staging.remove')
     await unlink(this.#path(id)).catch(ignoreMissing)
     crashPoint('staging.removed')
