@@ -14,6 +14,10 @@ import { Journal } from './journal.ts'
 import { type Controls, StandinServer } from './server.ts'
 import { writeSessions } from './session-files.ts'
 import { Store } from './store/store.ts'
+import { Channels } from './webapp/channels.ts'
+import { siteRoutes } from './webapp/site.ts'
+import { uploadRoutes } from './webapp/upload.ts'
+import { webappRoute } from './webapp/webapp.ts'
 
 export interface StandinOptions {
   dataDir: string
@@ -48,7 +52,7 @@ export async function startStandin(options: StandinOptions): Promise<Standin> {
   const store = await Store.open(dataDir)
   try {
     const account = store.accounts.first() ?? store.addAccount({})
-    const sessions = await writeSessions(dataDir, account)
+    const sessions = await writeSessions(store, account)
     const controls: Controls = {
       knobs: {
         rttMs: options.rttMs ?? 0,
@@ -71,6 +75,9 @@ export async function startStandin(options: StandinOptions): Promise<Standin> {
       chunkRoute(store),
       formRoute(store),
       ...avatarRoutes(store),
+      webappRoute(store, controls.knobs),
+      ...uploadRoutes(store, new Channels(), controls.knobs),
+      ...siteRoutes(store),
     ]
     const admin = new Admin(store, controls)
     const server = new StandinServer(routes, controls, (request, response, target) =>

@@ -1,7 +1,7 @@
 // The service's own words for "no": result codes by name, and the error that carries one from
 // wherever a request is judged to the dialect that writes the reply.
 
-/** Result codes this service gives, named by what went wrong (errors.md, sections 3, 5, 6, 8). */
+/** Result codes this service gives, named by what went wrong (errors.md, sections 3 and 5 to 8). */
 export const RET = {
   OK: 0,
   BAD_FORMAT: 1017,
@@ -41,13 +41,19 @@ export const RET = {
   ONLY_INSTANT: 1126,
   OTHER_ACCOUNT: 1137,
   INCOMPLETE_FILE: 3002,
+  EMPTY_FILE: 3008,
+  WEIXIN_EXPIRED: 20410,
+  GATEWAY_BUSY: 50000,
   BAD_UIN: 190011,
   BAD_COMMAND: 190012,
   BAD_PARAMETER: 190013,
   BAD_JSON: 190034,
   BUSY: 190042,
   BAD_APPID: 190048,
+  BLOCKED: 190049,
   NOT_LOGGED_IN: 190051,
+  UNKNOWN_CREDENTIAL: 190061,
+  TOO_MANY_ITEMS: 190064,
   NO_HEADER: 190201,
   NO_BODY: 190202,
   MISSING: 190203,
@@ -63,6 +69,12 @@ export const RET = {
   OVER_LIMIT: 199012,
   DOWNLOAD_CHECK: 199013,
   FORBIDDEN: 199014,
+  UPLOAD_FINISHED: -102,
+  WRONG_SHA: -20001,
+  BAD_UPLOAD: -44001,
+  NOT_PERMITTED: -44003,
+  WRONG_PIECE: -89001,
+  CHANNEL_CLOSED: -89012,
 } as const
 
 /** A request that this service answers with a result code instead of doing it. */

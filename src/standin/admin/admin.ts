@@ -98,7 +98,7 @@ export class Admin {
 
   /** Writes an account's session files; returns their paths by dialect. */
   sessions(whose: Whose = {}): Promise<Record<string, string>> {
-    return writeSessions(this.#store.dataDir, this.#account(whose))
+    return writeSessions(this.#store, this.#account(whose))
   }
 
   expireSession(whose: Whose = {}): void {

@@ -88,9 +88,8 @@ CREATE TABLE logins (
   secrets TEXT NOT NULL,          -- JSON: values of the cookie that proves it, the newest last
   token TEXT NOT NULL,            -- wyctoken, '' before the first
   tokenMs INTEGER NOT NULL,
-  expired INTEGER NOT NULL,
-  startedMs INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+  expired INTEGER NOT NULL
+) STRICT;
 `
 
 /**
