@@ -125,10 +125,12 @@ export class Reader {
     this.#fetcher.fetch(source, first, last)
     if (window === 0) return
     const slots = this.#slots()
-    const rangeBytes = Math.min(Math.max(window / slots, RANGE_BYTES_MIN), RANGE_BYTES_MAX)
     const wanted = Math.min(state.next + window, source.content.size)
     state.frontier = Math.max(state.frontier, end)
     while (state.frontier < wanted && this.#fetcher.busySlots < slots) {
+      // Shorter towards the end, so that all slots finish at about the same time.
+      const share = Math.min(window, source.content.size - state.frontier) / slots
+      const rangeBytes = Math.min(Math.max(share, RANGE_BYTES_MIN), RANGE_BYTES_MAX)
       const from = Math.floor(state.frontier / BLOCK_SIZE)
       const to = Math.min(
         Math.ceil((state.frontier + rangeBytes) / BLOCK_SIZE),
