@@ -4,9 +4,10 @@ import { type Logger, silentLogger } from '../base/log.ts'
 import { ClassicDrive } from './classic/drive.ts'
 import type { UploadMethod } from './classic/upload.ts'
 import type { Drive } from './drive.ts'
-import { WeiyunError } from './errors.ts'
 import { type HostsConfig, ServiceHosts } from './hosts.ts'
 import type { Session } from './session.ts'
+import { WebappDrive } from './webapp/drive.ts'
+import { KEEP_ALIVE_MS } from './webapp/live-session.ts'
 
 export type { Avatar, AvatarsConfig } from './avatar.ts'
 export { fetchAvatars } from './avatar.ts'
@@ -48,6 +49,8 @@ export interface DriveConfig extends HostsConfig {
   readonly bwlimitDown?: number
   /** How the classic dialect sends files: in chunks, or in one form as its first clients did. */
   readonly uploadMethod?: UploadMethod
+  /** How often the webapp dialect shows an idle session to be alive, 5 minutes by default. */
+  readonly keepAliveMs?: number
   /** Told of a session that the service changed, so that it can be saved. */
   readonly onSession?: (session: Session) => void
 }
@@ -55,18 +58,21 @@ export interface DriveConfig extends HostsConfig {
 /** Opens a drive. Sends nothing yet, so it works without a network and with a dead session. */
 export function openDrive(config: DriveConfig): Drive {
   const { session } = config
-  if (session.dialect !== 'classic') {
-    throw new WeiyunError('UNSUPPORTED', `no such dialect: ${session.dialect}`)
-  }
-  return new ClassicDrive({
-    session,
+  const options = {
     hosts: new ServiceHosts(config),
     log: config.log ?? silentLogger,
     timeoutMs: config.timeoutMs ?? 10_000,
     requestsPerSecond: config.requestsPerSecond ?? 50,
     bwlimitUp: config.bwlimitUp ?? 0,
     bwlimitDown: config.bwlimitDown ?? 0,
-    uploadMethod: config.uploadMethod ?? 'chunks',
     onSession: config.onSession ?? (() => {}),
-  })
+  }
+  if (session.dialect === 'webapp') {
+    return new WebappDrive({
+      ...options,
+      session,
+      keepAliveMs: config.keepAliveMs ?? KEEP_ALIVE_MS,
+    })
+  }
+  return new ClassicDrive({ ...options, session, uploadMethod: config.uploadMethod ?? 'chunks' })
 }

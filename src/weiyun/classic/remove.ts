@@ -1,8 +1,8 @@
 // Removing any number of entries: cut into batches that the service takes, and taken apart further where
 // it refuses one (protocol notes, classic 4; errors 2).
+import { removeBatches } from '../batches.ts'
 import type { Call } from '../call.ts'
 import type { ItemError, Limits, RemoveItem } from '../drive.ts'
-import { isWeiyunError, WeiyunError } from '../errors.ts'
 import type { ClassicCommands } from './commands.ts'
 
 /**
@@ -24,27 +24,8 @@ export async function removeEntries(
     ...cutIntoBatches(ofKind('file'), batchDeleteFilesMax, toJson),
     ...cutIntoBatches(ofKind('dir'), batchDeleteDirsMax, toJson),
   ]
-  const results = await Promise.all(all.map((batch) => removeBatch(commands, batch, call)))
-  const errors = new Map(all.flat().map((item, index) => [item, results.flat()[index]] as const))
+  const errors = await removeBatches(all, (batch) => commands.remove(batch, call))
   return items.map((item) => errors.get(item))
-}
-
-// One bad item must not keep the others: a batch that is refused as a whole goes again item by item.
-async function removeBatch(
-  commands: ClassicCommands,
-  batch: readonly RemoveItem[],
-  call: Call,
-): Promise<ItemError[]> {
-  try {
-    return await commands.remove(batch, call)
-  } catch (error) {
-    const isOver = isWeiyunError(error, 'SESSION_EXPIRED', 'ABORTED')
-    if (isOver || !(error instanceof WeiyunError)) throw error
-    if (batch.length === 1) return [error.code === 'NOT_FOUND' ? undefined : error]
-    if (error.retryable) return batch.map(() => error)
-    const single = await Promise.all(batch.map((item) => removeBatch(commands, [item], call)))
-    return single.flat()
-  }
 }
 
 /** Batches of at most `itemsMax` items that also fit into a query; a large item goes alone. */

@@ -15,6 +15,14 @@ export interface Sha1States {
   readonly checkData: string
 }
 
+/** Of no bytes at all. */
+export const EMPTY_STATES: Sha1States = {
+  sha1: 'da39a3ee5e6b4b0d3255bfef95601890afd80709',
+  blocks: ['da39a3ee5e6b4b0d3255bfef95601890afd80709'],
+  checkSha: '0123456789abcdeffedcba9876543210f0e1d2c3',
+  checkData: '',
+}
+
 /** How many of the last bytes are check data: 1 to 128, 0 of an empty file. */
 export function checkLength(size: number): number {
   return size === 0 ? 0 : size % 128 || 128

@@ -12,7 +12,6 @@ import type { LiveSession } from './live-session.ts'
 import { encodeMultipart } from './multipart.ts'
 
 const ORIGIN = 'https://www.weiyun.com'
-const PAGE_HEADERS = { origin: ORIGIN, referer: `${ORIGIN}/disk` }
 
 /** The gateway's own "no", in place of an HTTP 403. */
 const RET_FORBIDDEN = 403
@@ -31,6 +30,8 @@ export interface ClientOptions {
 
 export class WebappClient {
   readonly hosts: ServiceHosts
+  /** What a browser on the site's page sends along. */
+  readonly pageHeaders = { origin: ORIGIN, referer: `${ORIGIN}/disk` }
   readonly #transport: Transport
   readonly #session: LiveSession
   #seq = Date.now()
@@ -107,7 +108,7 @@ export class WebappClient {
     call: Call,
   ): Promise<string> {
     const cookie = this.#session.jar.header
-    const headers = { ...PAGE_HEADERS, 'content-type': contentType, cookie }
+    const headers = { ...this.pageHeaders, 'content-type': contentType, cookie }
     const request: HttpRequest = { method: 'POST', url, headers, body }
     const reply = await this.#transport.fetch(request, call)
     this.#session.merge(reply)

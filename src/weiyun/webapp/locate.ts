@@ -1,0 +1,50 @@
+// DiskFileBatchDownload: from a file to the address of its bytes and the cookie that opens it (protocol
+// notes, webapp 6).
+import type { Call } from '../call.ts'
+import type { DirRef, FileRef } from '../drive.ts'
+import { WeiyunError } from '../errors.ts'
+import { type Fields, integer, list, text } from '../fields.ts'
+import type { DataAddress } from '../transfer/download.ts'
+import { type Command, refusal, type WebappClient } from './client.ts'
+
+const COMMAND: Command = { service: 'weiyunQdiskClient', name: 'DiskFileBatchDownload', cmd: 2402 }
+
+/** Asks for the data address of a file. STALE when the service names the hash of another version. */
+export async function resolveData(
+  client: WebappClient,
+  dir: DirRef,
+  file: FileRef,
+  call: Call,
+): Promise<DataAddress> {
+  const request = { file_list: [{ file_id: file.id, pdir_key: dir.key }], download_type: 0 }
+  const body = await client.command(COMMAND, request, call)
+  const [item] = list(body, 'file_list')
+  if (item === undefined) throw new WeiyunError('BAD_REPLY', 'no address for the download')
+  const ret = integer(item, 'retcode') ?? 0
+  if (ret !== 0) throw refusal(COMMAND.name, ret, { isBatch: false })
+  const sha1 = text(item, 'file_sha')?.toLowerCase()
+  if (sha1 && file.sha1 && sha1 !== file.sha1) {
+    throw new WeiyunError('STALE', 'the file has another version by now')
+  }
+  const url = client.hosts.named(addressIn(item, client))
+  const cookie = cookieIn(item)
+  // Redirects lead on to other data servers, which want to see it too.
+  return { url, headers: () => ({ ...client.pageHeaders, ...(cookie && { cookie }) }) }
+}
+
+/** By TLS, unless the whole service is reached without. */
+function addressIn(item: Fields, { hosts }: WebappClient): string {
+  const [plain, tls] = [text(item, 'download_url'), text(item, 'https_download_url')]
+  const isTls = hosts.url('site', '/').protocol === 'https:'
+  const address = isTls ? tls || plain : plain || tls
+  if (!address) throw new WeiyunError('BAD_REPLY', 'the download has no address')
+  return address
+}
+
+function cookieIn(item: Fields): string | undefined {
+  const [name, value] = [text(item, 'cookie_name'), text(item, 'cookie_value')]
+  if (!name || !value) return undefined
+  const cookie = `${name}=${value}`
+  if (/^[\x21-\x7e]+$/.test(cookie) && !cookie.includes(';')) return cookie
+  throw new WeiyunError('BAD_REPLY', 'the cookie of the download is no cookie')
+}

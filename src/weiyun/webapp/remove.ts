@@ -1,0 +1,87 @@
+// Removing any number of entries, each in the version that was meant (protocol notes, webapp 5). The command
+// carries no version, so the directories of files are looked at first.
+import { removeBatches } from '../batches.ts'
+import type { Call } from '../call.ts'
+import type { Entry, FileRef, ItemError, Limits, RemoveItem } from '../drive.ts'
+import { isWeiyunError, WeiyunError } from '../errors.ts'
+import type { WebappCommands } from './commands.ts'
+import type { Views } from './views.ts'
+
+/** The front-end's own bound; what more items do is not known (webapp 11). */
+const BATCH_ITEMS_MAX = 10
+
+/** See Drive.remove. */
+export async function removeEntries(
+  commands: WebappCommands,
+  views: Views,
+  items: readonly RemoveItem[],
+  { batchDeleteFilesMax, batchDeleteDirsMax }: Limits,
+  call: Call,
+): Promise<ItemError[]> {
+  const refused = await findRefused(views, items, call)
+  const ofKind = (kind: 'file' | 'dir') =>
+    items.filter((item) => item.entry.kind === kind && !refused.has(item))
+  const batches = [
+    ...cut(ofKind('dir'), Math.min(BATCH_ITEMS_MAX, batchDeleteDirsMax)),
+    ...cut(ofKind('file'), Math.min(BATCH_ITEMS_MAX, batchDeleteFilesMax)),
+  ]
+  const errors = await removeBatches(batches, (batch) => commands.remove(batch, call))
+  return items.map((item) => refused.get(item) ?? errors.get(item))
+}
+
+/** Files that must stay, with the reason: STALE, or that nobody could look. */
+async function findRefused(
+  views: Views,
+  items: readonly RemoveItem[],
+  call: Call,
+): Promise<Map<RemoveItem, Error>> {
+  const files = items.filter(({ entry }) => entry.kind === 'file')
+  const refused = new Map<RemoveItem, Error>()
+  const look = async (inDir: readonly RemoveItem[]) => {
+    const found = await entriesIn(views, inDir, call)
+    for (const item of inDir) {
+      const error = found instanceof Error ? found : staleness(item, found)
+      if (error !== undefined) refused.set(item, error)
+    }
+  }
+  const byDir = Map.groupBy(files, ({ dir }) => dir.key)
+  await Promise.all([...byDir.values()].map(look))
+  return refused
+}
+
+async function entriesIn(
+  views: Views,
+  [item]: readonly RemoveItem[],
+  call: Call,
+): Promise<Map<string, Entry> | WeiyunError> {
+  const entries = item === undefined ? [] : await views.recent(item.dir, call).catch(toError)
+  if (entries instanceof Error) return entries
+  return new Map(entries.map((entry) => [entry.kind === 'file' ? entry.id : entry.key, entry]))
+}
+
+function toError(error: unknown): readonly Entry[] | WeiyunError {
+  // Without its directory the file is gone too, and the command will say so.
+  if (isWeiyunError(error, 'NOT_FOUND')) return []
+  if (!isWeiyunError(error) || ['SESSION_EXPIRED', 'ABORTED'].includes(error.code)) throw error
+  return error
+}
+
+function staleness({ entry }: RemoveItem, found: ReadonlyMap<string, Entry>): Error | undefined {
+  if (entry.kind === 'dir') return undefined
+  const there = found.get(entry.id)
+  if (there === undefined || (there.kind === 'file' && isVersion(there, entry))) return undefined
+  return new WeiyunError('STALE', 'the file has another version by now')
+}
+
+/** By content where that is known on both sides: what else gives a file a new version is not documented [I]. */
+export function isVersion(file: FileRef, wanted: FileRef): boolean {
+  if (file.sha1 && wanted.sha1) return file.sha1 === wanted.sha1 && file.size === wanted.size
+  return file.version === wanted.version && file.size === wanted.size
+}
+
+function cut<T>(items: readonly T[], itemsMax: number): T[][] {
+  const count = Math.ceil(items.length / itemsMax)
+  return Array.from({ length: count }, (_, index) =>
+    items.slice(index * itemsMax, (index + 1) * itemsMax),
+  )
+}
