@@ -123,7 +123,10 @@ export interface UploadOptions extends CallOptions {
   readonly replaces?: FileRef
   /** What `onResumable` was last called with for the same source, directory and name. */
   readonly resume?: string
-  /** Called with an opaque token from which the upload can go on after a restart. */
+  /**
+   * Called with an opaque token from which the upload can go on after a failure or a restart: before the
+   * first request, and again when there is more to tell. Only the newest is good.
+   */
   readonly onResumable?: (token: string) => void
   /** Called with the number of bytes the service has. */
   readonly onProgress?: (sent: number) => void

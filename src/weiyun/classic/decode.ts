@@ -125,8 +125,26 @@ export function parseTime(time: string): number {
 }
 
 /** A time of the newcgi generation: milliseconds [I], or the classic form; now when there is none. */
-export function decodeTime(body: Fields, key: string): number {
+function decodeTime(body: Fields, key: string): number {
   return integer(body, key) ?? (parseTime(text(body, key) ?? '') || Date.now())
+}
+
+/** The entry that the announcement of an upload made; it is broken until the bytes are there. */
+export interface Announced {
+  readonly id: string | undefined
+  readonly version: string
+  readonly name: string | undefined
+  readonly timeMs: number
+}
+
+/** What the reply to an announcement says of the entry, in either generation. */
+export function decodeAnnounced(body: Fields): Announced {
+  return {
+    id: text(body, 'file_id') || undefined,
+    version: text(body, 'file_ver') ?? '',
+    name: text(body, 'filename') || undefined,
+    timeMs: decodeTime(body, 'file_ctime'),
+  }
 }
 
 /** The present time as `file_attr_mod` wants it. */

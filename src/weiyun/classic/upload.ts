@@ -13,15 +13,16 @@ import type {
 } from '../drive.ts'
 import { hasContent } from '../entries.ts'
 import { isWeiyunError, WeiyunError } from '../errors.ts'
-import { type Fields, isFields, text } from '../fields.ts'
+import type { Fields } from '../fields.ts'
 import type { Lanes } from '../lanes.ts'
 import type { Throttle } from '../throttle.ts'
 import { runUpload, type UploadSteps } from '../transfer/upload.ts'
-import { ChunkSender, type ChunkTicket, decodeTicket, restoreTicket } from './chunks.ts'
+import { ChunkSender, type ChunkTicket, decodeTicket } from './chunks.ts'
 import type { ClassicClient } from './client.ts'
-import { decodeTime } from './decode.ts'
+import { type Announced, decodeAnnounced } from './decode.ts'
 import { announceForm, decodeFormTicket, type FormTicket, sendForm } from './form.ts'
 import type { WireNames } from './names.ts'
+import { readToken, writeToken } from './resume.ts'
 import type { Surroundings } from './settle.ts'
 
 export type UploadMethod = 'chunks' | 'form'
@@ -36,24 +37,24 @@ export interface UploadsOptions {
   readonly drive: Pick<Surroundings, 'list' | 'remove'>
 }
 
-type Content = ContentHashes & { readonly size: number }
-
 /** One file on its way to one name. */
-interface Target {
+interface Wanted {
   readonly dir: DirRef
   readonly name: string
-  readonly content: Content
+  readonly content: ContentHashes & { readonly size: number }
   readonly replaces?: FileRef
   readonly call: Call
 }
 
-/** The entry that an announcement made; it is broken until the bytes are there. */
-interface Announced {
-  readonly id: string | undefined
-  readonly version: string
-  readonly name: string | undefined
-  readonly timeMs: number
+interface Target extends Wanted {
+  /** When it was first announced, by our clock, perhaps before a restart. */
+  readonly sinceMs: number
+  /** It may have been announced before, with a reply that we never saw. */
+  readonly isRepeated: boolean
 }
+
+/** How far the service's clock may be behind ours. */
+const CLOCK_SKEW_MS = 2 * 60_000
 
 type Ticket<Way> = Announced & Way
 
@@ -69,21 +70,31 @@ export class ClassicUploads {
   }
 
   /** See Drive.uploadByHash. */
-  async byHash(target: Target): Promise<FileEntry | undefined> {
+  async byHash(wanted: Wanted): Promise<FileEntry | undefined> {
+    return this.#byHash({ ...wanted, sinceMs: Date.now(), isRepeated: false })
+  }
+
+  async #byHash(target: Target): Promise<FileEntry | undefined> {
     const { body, entry } = await this.#withMethod((method) => this.#askByHash(target, method))
     if (entry !== undefined || !isTrue(body.file_exist)) {
-      if (entry === undefined) await this.#discard(target, announced(body))
+      if (entry === undefined) await this.#discard(target, decodeAnnounced(body))
       return entry
     }
-    return this.#entry(target, announced(body))
+    return this.#entry(target, decodeAnnounced(body))
   }
 
   /** See Drive.upload, but for `replaces`: the entry may have got another name for its sake. */
-  async upload(target: Target, source: UploadSource, options: UploadOptions): Promise<FileEntry> {
+  async upload(wanted: Wanted, source: UploadSource, options: UploadOptions): Promise<FileEntry> {
+    const { resume, onResumable } = options
+    const resumed = resume === undefined ? undefined : readToken(resume, wanted)
+    const sinceMs = resumed?.sinceMs ?? Date.now()
+    const target = { ...wanted, sinceMs, isRepeated: resumed !== undefined }
+    // Before the first request, so that whatever it leaves behind is looked for after a crash.
+    if (resumed === undefined) onResumable?.(writeToken(wanted, sinceMs))
     return this.#withMethod((method) =>
       method === 'chunks'
         ? runUpload(this.#chunkSteps(target, source, options), options, this.#options.log)
-        : runUpload(this.#formSteps(target, source), options, this.#options.log),
+        : runUpload(this.#formSteps(target, source), {}, this.#options.log),
     )
   }
 
@@ -110,7 +121,7 @@ export class ClassicUploads {
       begin: async () => {
         const { body, entry } = await this.#askByHash(target, 'chunks')
         if (entry !== undefined) return { entry }
-        const made = announced(body)
+        const made = decodeAnnounced(body)
         if (isTrue(body.file_exist)) return { entry: await this.#entry(target, made) }
         return { ticket: { ...made, ...decodeTicket(body) } }
       },
@@ -120,8 +131,8 @@ export class ClassicUploads {
         if (entry !== undefined) return entry
         throw new WeiyunError('RESTART_TRANSFER', 'the service ended the upload before its end')
       },
-      save: (ticket) => saveTicket(target, ticket),
-      restore: (token) => restore(target, token),
+      save: (ticket) => writeToken(target, target.sinceMs, ticket),
+      restore: (token) => readToken(token, target)?.ticket,
     }
   }
 
@@ -131,12 +142,12 @@ export class ClassicUploads {
     return {
       ...this.#commonSteps(target),
       begin: async () => {
-        const entry = await this.byHash(target)
+        const entry = await this.#byHash(target)
         if (entry !== undefined) return { entry }
         const ask = () =>
           announceForm(client, dir, names.encode(name), content.size, undefined, call)
         const body = await this.#options.lanes.retry(call, ask)
-        return { ticket: { ...announced(body), ...decodeFormTicket(body) } }
+        return { ticket: { ...decodeAnnounced(body), ...decodeFormTicket(body) } }
       },
       send: async (ticket) => {
         await sendForm(client, bandwidth, ticket, source, call)
@@ -144,7 +155,7 @@ export class ClassicUploads {
         if (entry !== undefined) return entry
         throw new WeiyunError('RESTART_TRANSFER', 'the form was taken, but the file is not there')
       },
-      // A form has no middle to go on from.
+      // A form has no middle to go on from, so its tickets are not kept.
       save: () => '',
       restore: () => undefined,
     }
@@ -158,7 +169,7 @@ export class ClassicUploads {
   }
 
   /**
-   * Announces a file by its hashes. After a lost reply, looks first: what the announcement made may be
+   * Announces a file by its hashes. After a lost reply, looks first: what an announcement made may be
    * there, complete (`entry`) or broken, and then it is removed before it is made once more.
    */
   async #askByHash(
@@ -175,15 +186,15 @@ export class ClassicUploads {
           : await announceForm(client, dir, filename, content.size, content, call),
     })
     const look = async () => {
-      for (const made of await this.#sameContent(target)) {
-        if (made.complete && made.name === name) return { body: {}, entry: made }
-        const isOurs = made.name === name || isRenamed(name, made.name)
-        if (!made.complete && isOurs) await this.#remove(target, made)
-      }
-      return undefined
+      const ours = (await this.#sameContent(target)).filter((made) => isOurs(made, target))
+      const broken = ours.filter((made) => !made.complete)
+      await Promise.all(broken.map((made) => this.#remove(target, made)))
+      const entry = ours.find((made) => made.complete)
+      return entry && { body: {}, entry }
     }
     try {
-      return await lanes.retry(call, announce, look)
+      const found = target.isRepeated ? await look() : undefined
+      return found ?? (await lanes.retry(call, announce, look))
     } catch (error) {
       // "Already complete" is no failure where it is this content that is complete.
       const found = isWeiyunError(error, 'EXISTS') ? await look() : undefined
@@ -234,17 +245,17 @@ export class ClassicUploads {
   }
 }
 
-function announced(body: Fields): Announced {
-  return {
-    id: text(body, 'file_id') || undefined,
-    version: text(body, 'file_ver') ?? '',
-    name: text(body, 'filename') || undefined,
-    timeMs: decodeTime(body, 'file_ctime'),
-  }
-}
-
 function isTrue(value: unknown): boolean {
   return value === true || value === 1 || value === '1' || value === 'true'
+}
+
+/**
+ * Whether an entry with our content is one that we announced: by our name, or by the name that a clash
+ * makes of it if it is not older than our first try. Somebody's copy of last year stays out of this.
+ */
+function isOurs(made: FileEntry, { name, sinceMs }: Target): boolean {
+  if (made.name === name) return true
+  return isRenamed(name, made.name) && made.ctimeMs >= sinceMs - CLOCK_SKEW_MS
 }
 
 /** Whether `found` is what a clash makes of `asked`: `Amazon.pdf`, `Amazon2015-1-2 20.30.3.pdf` (classic 6). */
@@ -254,33 +265,4 @@ function isRenamed(asked: string, found: string): boolean {
   if (!found.startsWith(stem) || !found.endsWith(extension)) return false
   const added = found.slice(stem.length, found.length - extension.length)
   return /^\D{0,2}\d{4}-\d{1,2}-\d{1,2} \d{1,2}\.\d{1,2}\.\d{1,2}\D{0,2}$/.test(added)
-}
-
-/** A resume token: what to go on with, and what it is good for. */
-function saveTicket({ dir, name, content }: Target, ticket: Ticket<ChunkTicket>): string {
-  const { id, version, checkKey, fileKey, host, port, timeMs } = ticket
-  return JSON.stringify({
-    for: [dir.key, name, content.sha1, content.size],
-    file_id: id,
-    file_ver: version,
-    filename: ticket.name,
-    check_key: checkKey,
-    file_key: fileKey,
-    server_name: host,
-    server_port: port,
-    file_ctime: timeMs,
-  })
-}
-
-function restore({ dir, name, content }: Target, token: string): Ticket<ChunkTicket> | undefined {
-  let fields: unknown
-  try {
-    fields = JSON.parse(token)
-  } catch {
-    return undefined
-  }
-  const purpose = JSON.stringify([dir.key, name, content.sha1, content.size])
-  if (!isFields(fields) || JSON.stringify(fields.for) !== purpose) return undefined
-  const way = restoreTicket(fields)
-  return way && { ...announced(fields), ...way }
 }

@@ -265,15 +265,15 @@ t.test('resumed from a token', async (t) => {
   const onResumable = (token: string) => tokens.push(token)
   service.on('chunk', frameReply(CHUNK), reset)
   await t.rejects(upload(content, { onResumable, priority: 'background' }), { code: 'UNREACHABLE' })
-  t.equal(tokens.length, 1)
+  t.equal(tokens.length, 2, 'before the announcement, and after it')
   t.strictSame(deleted(service), [], 'what was sent so far stays')
 
-  const [resume] = tokens as [string]
+  const [, resume] = tokens as [string, string]
   service.seen.length = 0
   service.on('chunk', frameReply(3 * CHUNK), frameReply())
   t.match(await upload(content, { resume, onResumable }), { id: 'new-id', name: 'a.txt' })
   t.strictSame(service.names, ['chunk', 'chunk'])
-  t.equal(tokens.length, 1)
+  t.equal(tokens.length, 2)
 
   for (const [what, again] of [
     ['other content', () => upload(randomBytes(4 * CHUNK), { resume })],
@@ -376,6 +376,51 @@ t.test('the reply to the announcement is lost', async (t) => {
     t.match(await upload(HELLO), { id: 'new-id' })
     t.strictSame(service.names, ['2301', 'get_dir_list', '2301', 'chunk'])
   })
+})
+
+t.test('all replies are lost, and the caller comes again', async (t) => {
+  const { service, upload } = await setUp(t)
+  const replaces: FileRef = { id: 'old-id', version: '3', name: 'a.txt', size: 5 }
+  const tokens: string[] = []
+  service.on('2301', reset).on('get_dir_list', reset)
+  const background: UploadOptions = {
+    onResumable: (token) => tokens.push(token),
+    priority: 'ahead',
+  }
+  await t.rejects(upload(HELLO, background), { code: 'UNREACHABLE' })
+  const [resume] = tokens as [string]
+
+  const timeOf = (ms: number) =>
+    new Date(ms + 8 * 3600_000).toISOString().replace(/[TZ.]/g, ' ').trim()
+  const copy = (id: string, ageMs: number, changes = {}) =>
+    listed(HELLO, {
+      file_id: id,
+      file_attr: { file_name: 'a2026-1-2 20.30.3.txt' },
+      file_ctime: timeOf(Date.now() - ageMs),
+      ...changes,
+    })
+  service
+    .on('2301', announcement(wanted(service)))
+    .on('file_attr_mod', jsonp({}))
+    .on(
+      'get_dir_list',
+      listing([
+        copy('ancient', 3600_000),
+        copy('broken', 0, { file_cur_size: 0 }),
+        copy('ours', 0),
+      ]),
+    )
+  service.seen.length = 0
+  t.match(await upload(HELLO, { resume, replaces }), { id: 'ours' })
+  t.notOk(service.names.includes('2301'), 'it was announced, and had the content')
+  t.strictSame(deleted(service), ['broken', 'old-id'])
+
+  service.on('get_dir_list', listing([copy('ancient', 3600_000)]))
+  t.match(
+    await upload(HELLO, { resume }),
+    { id: 'new-id' },
+    'an older copy is none of our business',
+  )
 })
 
 t.test('the reply to the last chunk is lost', async (t) => {
