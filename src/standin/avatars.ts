@@ -1,9 +1,8 @@
 // Avatars: a lookup that needs no login, and the pictures it points to (classic.md, section 7).
 // Accounts of this service have one, a square in a colour of their own; the rest of the world has
 // none.
-import { promisify } from 'node:util'
-import { crc32, deflate } from 'node:zlib'
 import { type Reply, type Route, reply } from './http.ts'
+import { squarePng } from './png.ts'
 import type { Store } from './store/store.ts'
 
 /** Edge in pixels for imgtype 1 to 5 [I]. */
@@ -48,30 +47,7 @@ const PICTURES: Route = {
     const uin = Number(query.get('nk'))
     if (!EDGES.includes(edge) || !Number.isSafeInteger(uin)) return BAD_REQUEST
     const colour = (uin * 7919) % 2 ** 24
-    return reply(await square(edge, colour), { 'Content-Type': 'image/png' })
+    return reply(await squarePng(edge, () => colour), { 'Content-Type': 'image/png' })
   },
   refuse: () => BAD_REQUEST,
-}
-
-/** A PNG of one colour. */
-async function square(edge: number, colour: number): Promise<Buffer> {
-  const header = Buffer.alloc(13)
-  header.writeUInt32BE(edge, 0)
-  header.writeUInt32BE(edge, 4)
-  header.set([8, 2], 8)
-  const row = Buffer.alloc(1 + 3 * edge)
-  for (let x = 0; x < edge; x++) row.writeUIntBE(colour, 1 + 3 * x, 3)
-  const pixels = await promisify(deflate)(Buffer.concat(Array.from({ length: edge }, () => row)))
-  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])
-  const chunks = [chunk('IHDR', header), chunk('IDAT', pixels), chunk('IEND', Buffer.alloc(0))]
-  return Buffer.concat([signature, ...chunks])
-}
-
-function chunk(type: string, data: Buffer): Buffer {
-  const typed = Buffer.concat([Buffer.from(type), data])
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(data.length)
-  const check = Buffer.alloc(4)
-  check.writeUInt32BE(crc32(typed))
-  return Buffer.concat([length, typed, check])
 }

@@ -11,11 +11,14 @@ import { dataRoute } from './data/download.ts'
 import { chunkRoute, formRoute } from './data/upload.ts'
 import { type Fault, Faults } from './faults.ts'
 import { Journal } from './journal.ts'
+import { qqLoginRoutes } from './login/qq.ts'
+import { QrCodes } from './login/qr-codes.ts'
+import { siteRoutes } from './login/site.ts'
+import { weixinLoginRoutes } from './login/weixin.ts'
 import { type Controls, StandinServer } from './server.ts'
 import { writeSessions } from './session-files.ts'
 import { Store } from './store/store.ts'
 import { Channels } from './webapp/channels.ts'
-import { siteRoutes } from './webapp/site.ts'
 import { uploadRoutes } from './webapp/upload.ts'
 import { webappRoute } from './webapp/webapp.ts'
 
@@ -67,6 +70,7 @@ export async function startStandin(options: StandinOptions): Promise<Standin> {
       disabled: new Map(),
     }
     controls.faults.set(options.faults ?? [])
+    const codes = new QrCodes()
     const routes = [
       classicRoute(store),
       newcgiRoute(store),
@@ -78,8 +82,10 @@ export async function startStandin(options: StandinOptions): Promise<Standin> {
       webappRoute(store, controls.knobs),
       ...uploadRoutes(store, new Channels(), controls.knobs),
       ...siteRoutes(store),
+      ...qqLoginRoutes(store, codes),
+      ...weixinLoginRoutes(store, codes, controls.knobs),
     ]
-    const admin = new Admin(store, controls)
+    const admin = new Admin(store, controls, codes)
     const server = new StandinServer(routes, controls, (request, response, target) =>
       serveAdmin(admin, request, response, target),
     )
@@ -90,6 +96,7 @@ export async function startStandin(options: StandinOptions): Promise<Standin> {
       sessions,
       admin,
       async close() {
+        codes.close()
         await server.close()
         store.close()
       },

@@ -3,10 +3,13 @@
 
 import type { Fault } from '../faults.ts'
 import type { Counter, JournalEntry } from '../journal.ts'
+import type { QrCode, QrCodes, QrState } from '../login/qr-codes.ts'
 import { RET, Refusal } from '../refusal.ts'
 import type { Controls, Knobs } from '../server.ts'
 import { writeSessions } from '../session-files.ts'
 import { type Account, DEFAULT_LIMITS, type Limits, type NewAccount } from '../store/accounts.ts'
+import type { Mark } from '../store/entries.ts'
+import type { Login, LoginKind } from '../store/logins.ts'
 import type { Store } from '../store/store.ts'
 import { type Bytes, Device, type Listed } from './device.ts'
 
@@ -14,6 +17,21 @@ import { type Bytes, Device, type Listed } from './device.ts'
 export interface Whose {
   uin?: number | undefined
 }
+
+/** Sessions of an account; of all dialects when none is named. */
+export interface WhichSessions extends Whose {
+  dialect?: 'classic' | 'webapp' | undefined
+}
+
+/** What the phone does with a QR code, and what the code is then. */
+const QR_STATES = {
+  scan: 'scanned',
+  confirm: 'confirmed',
+  refuse: 'refused',
+  expire: 'expired',
+} as const
+export type QrAction = keyof typeof QR_STATES
+export const QR_ACTIONS = Object.keys(QR_STATES) as QrAction[]
 
 /** A file or directory of an account, by names from the main directory down, joined by `/`. */
 export interface Where extends Whose {
@@ -42,10 +60,12 @@ type Loose<T> = { [K in keyof T]?: T[K] | undefined }
 export class Admin {
   readonly #store: Store
   readonly #controls: Controls
+  readonly #codes: QrCodes
 
-  constructor(store: Store, controls: Controls) {
+  constructor(store: Store, controls: Controls, codes: QrCodes) {
     this.#store = store
     this.#controls = controls
+    this.#codes = codes
   }
 
   /** Requests after `since`, oldest first. */
@@ -89,8 +109,9 @@ export class Admin {
     for (const name of commands) this.#controls.disabled.set(name, ret)
   }
 
+  /** @param account its `kind` is how it logs in to the webapp dialect, 'qq' when absent */
   async addAccount(
-    account: NewAccount = {},
+    account: NewAccount & { kind?: LoginKind | undefined } = {},
   ): Promise<{ uin: number; sessions: Record<string, string> }> {
     const { uin } = this.#store.addAccount(account)
     return { uin, sessions: await this.sessions({ uin }) }
@@ -101,19 +122,48 @@ export class Admin {
     return writeSessions(this.#store, this.#account(whose))
   }
 
-  expireSession(whose: Whose = {}): void {
-    this.#setExpired(whose, true)
+  /** Ends sessions until they are revived; of one dialect when it is named. */
+  expireSession(which: WhichSessions = {}): void {
+    this.#setExpired(which, true)
   }
 
-  /** The same session works again. */
-  reviveSession(whose: Whose = {}): void {
-    this.#setExpired(whose, false)
+  /** The same sessions work again. */
+  reviveSession(which: WhichSessions = {}): void {
+    this.#setExpired(which, false)
   }
 
-  /** Ends the session and makes a new one; its files are written over the old ones. */
-  rotateSession(whose: Whose = {}): Promise<Record<string, string>> {
-    this.#store.accounts.rotate(this.#account(whose))
-    return this.sessions(whose)
+  /** Ends sessions for good and makes new ones; their files are written over the old ones. */
+  rotateSession({ uin, dialect }: WhichSessions = {}): Promise<Record<string, string>> {
+    const account = this.#account({ uin })
+    if (dialect !== 'webapp') this.#store.accounts.rotate(account)
+    if (dialect !== 'classic') {
+      const { logins } = this.#store
+      const ended = logins.of(account.uin)
+      for (const login of ended) logins.end(login)
+      logins.start(account.uin, ended[0]?.kind ?? 'qq', Date.now())
+    }
+    return this.sessions({ uin })
+  }
+
+  /** Gives browsers of the webapp dialect a new secret cookie with their next reply. */
+  renewCookies(whose: Whose = {}): void {
+    for (const login of this.#logins(whose)) this.#store.logins.renew(login)
+  }
+
+  /** Every `wyctoken` given out to the account so far is answered with 403. */
+  rotateTokens(whose: Whose = {}): void {
+    for (const login of this.#logins(whose)) this.#store.logins.rotateToken(login, Date.now())
+  }
+
+  /**
+   * Plays the phone in front of the QR code that was shown last: scans it, confirms the login of
+   * an account, refuses it, or lets it lapse.
+   */
+  login({ action, uin }: Whose & { action: QrAction }): { kind: QrCode['kind']; state: QrState } {
+    const code = this.#codes.pending()
+    if (code === undefined) throw new Refusal(RET.BAD_PARAMETER, 'no QR code is waiting')
+    this.#codes.set(code, QR_STATES[action], this.#account({ uin }).uin)
+    return { kind: code.kind, state: code.state }
   }
 
   /** Every data URL given out so far answers 403 from now on. */
@@ -185,6 +235,11 @@ export class Admin {
     this.#device({ uin }).kill(path)
   }
 
+  /** Makes an entry odd in the webapp dialect, or ordinary again with ''. */
+  mark({ uin, path, mark }: Where & { mark: Mark }): void {
+    this.#device({ uin }).mark(path, mark)
+  }
+
   tree({ uin, path = '' }: Whose & { path?: string | undefined } = {}): Listed[] {
     return this.#device({ uin }).list(path)
   }
@@ -210,10 +265,21 @@ export class Admin {
     }
   }
 
-  #setExpired(whose: Whose, expired: boolean): void {
-    const account = this.#account(whose)
-    account.expired = expired
-    this.#store.accounts.save(account)
+  #setExpired({ uin, dialect }: WhichSessions, expired: boolean): void {
+    const account = this.#account({ uin })
+    if (dialect !== 'webapp') {
+      account.expired = expired
+      this.#store.accounts.save(account)
+    }
+    if (dialect === 'classic') return
+    for (const login of this.#logins({ uin })) {
+      login.expired = expired
+      this.#store.logins.save(login)
+    }
+  }
+
+  #logins(whose: Whose): Login[] {
+    return this.#store.logins.of(this.#account(whose).uin)
   }
 
   #device(whose: Whose): Device {

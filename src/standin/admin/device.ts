@@ -5,7 +5,7 @@ import { createCipheriv, createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { RET, Refusal } from '../refusal.ts'
 import { type Account, mainKey } from '../store/accounts.ts'
-import type { Entry } from '../store/entries.ts'
+import type { Entry, Mark } from '../store/entries.ts'
 import type { Store } from '../store/store.ts'
 import type { Content, NewFile } from '../store/tree.ts'
 
@@ -138,6 +138,10 @@ export class Device {
   /** The file stays listed, and no download of it works any more. */
   kill(path: string): void {
     this.#store.tree.kill(this.#at(path, 'file'))
+  }
+
+  mark(path: string, mark: Mark): void {
+    this.#store.tree.mark(this.#at(path), mark)
   }
 
   /** Everything below a directory, parents before children. */

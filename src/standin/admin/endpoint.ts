@@ -5,13 +5,18 @@
 //   GET    journal?since=SEQ         [{seq, timeMs, method, name, uin, status, ret, reason, …}]
 //   DELETE journal                   forgets it, and the counters
 //   GET    counters                  {name: {requests, refused, bytesIn, bytesOut, inFlight, …}}
-//   GET    knobs                     {rttMs, bandwidth, urlTtlMs, tokenTtlMs, …}; PUT changes those it names
+//   GET    knobs                     see Knobs in server.ts; PUT changes those it names
 //   GET    faults                    [{kind, rate, times, after, match, ms, hits}], see faults.ts
 //   PUT    faults                    the list without `hits` replaces all
 //   PUT    disabled                  {commands: [name], ret}
 //   GET    snapshot                  {accounts, blobs, openUploads}
-//   POST   accounts                  {nickname, email, totalSpace} → {uin, sessions}
-//   POST   sessions                  {uin, action: expire | revive | rotate} → {sessions}
+//   POST   accounts                  {nickname, email, totalSpace, kind: qq | weixin | openid}
+//                                    → {uin, sessions}
+//   POST   sessions                  {uin, dialect, action: expire | revive | rotate} → {sessions}
+//   POST   cookies/renew             {uin}: new secret cookies with the next replies
+//   POST   tokens/rotate             {uin}: every wyctoken given out is old
+//   POST   login                     {uin, action: scan | confirm | refuse | expire}
+//                                    → {kind, state} of the QR code shown last
 //   POST   urls/expire               ends every data URL
 //   PUT    limits                    {uin, <limit>: N}, names as in store/accounts.ts
 //   PUT    quota                     {uin, totalSpace}
@@ -25,6 +30,7 @@
 //   POST   files/move                {uin, path, to}
 //   POST   files/remove              {uin, path}
 //   POST   files/kill                {uin, path}: listed, but not to be read
+//   POST   files/mark                {uin, path, mark: hidden | document | blocked, or nothing}
 //   GET    files/tree?uin=&path=     [{path, kind, id, size, sha, md5, ver, mtimeMs, state}]
 //   GET    files/bytes?uin=&path=    the bytes themselves
 //
@@ -46,7 +52,8 @@ import {
 } from '../fields.ts'
 import { RET, Refusal } from '../refusal.ts'
 import { isLoopback } from '../server.ts'
-import { type Admin, LIMIT_NAMES } from './admin.ts'
+import { LOGIN_KINDS } from '../store/logins.ts'
+import { type Admin, LIMIT_NAMES, QR_ACTIONS } from './admin.ts'
 
 type Method = (admin: Admin, input: unknown) => unknown
 
@@ -86,17 +93,31 @@ const METHODS: Readonly<Record<string, Method>> = {
   ),
   'GET snapshot': method(none, (admin) => admin.snapshot()),
   'POST accounts': method(
-    record({ nickname: optional(text), email: optional(text), totalSpace: optional(count) }),
+    record({
+      nickname: optional(text),
+      email: optional(text),
+      totalSpace: optional(count),
+      kind: optional(oneOf(LOGIN_KINDS)),
+    }),
     (admin, account) => admin.addAccount(account),
   ),
   'POST sessions': method(
-    record({ uin, action: oneOf(['expire', 'revive', 'rotate']) }),
-    async (admin, { action, ...whose }) => {
-      if (action === 'rotate') return { sessions: await admin.rotateSession(whose) }
-      if (action === 'expire') admin.expireSession(whose)
-      else admin.reviveSession(whose)
-      return { sessions: await admin.sessions(whose) }
+    record({
+      uin,
+      dialect: optional(oneOf(['classic', 'webapp'])),
+      action: oneOf(['expire', 'revive', 'rotate']),
+    }),
+    async (admin, { action, ...which }) => {
+      if (action === 'rotate') return { sessions: await admin.rotateSession(which) }
+      if (action === 'expire') admin.expireSession(which)
+      else admin.reviveSession(which)
+      return { sessions: await admin.sessions({ uin: which.uin }) }
     },
+  ),
+  'POST cookies/renew': method(record({ uin }), (admin, whose) => admin.renewCookies(whose)),
+  'POST tokens/rotate': method(record({ uin }), (admin, whose) => admin.rotateTokens(whose)),
+  'POST login': method(record({ uin, action: oneOf(QR_ACTIONS) }), (admin, phone) =>
+    admin.login(phone),
   ),
   'POST urls/expire': method(none, (admin) => admin.expireUrls()),
   'PUT limits': method(record({ uin, ...limits }), (admin, changes) => admin.setLimits(changes)),
@@ -133,6 +154,10 @@ const METHODS: Readonly<Record<string, Method>> = {
   ),
   'POST files/remove': method(where, (admin, entry) => admin.remove(entry)),
   'POST files/kill': method(where, (admin, file) => admin.kill(file)),
+  'POST files/mark': method(
+    record({ uin, path: text, mark: oneOf(['', 'hidden', 'document', 'blocked']) }),
+    (admin, marked) => admin.mark(marked),
+  ),
   'GET files/tree': method(record(whereGet), (admin, dir) => admin.tree(dir)),
   'GET files/bytes': method(record({ ...whereGet, path: text }), (admin, file) => admin.read(file)),
 }

@@ -1,7 +1,7 @@
 // The table of files and directories: rows in, rows out, no rules. The rules are in tree.ts.
 import type { DatabaseSync } from 'node:sqlite'
 
-/** What is odd about an entry: left out of listings, a document without bytes, or not to be read. */
+/** What is odd about an entry: not listed, a document without bytes, or not to be read. */
 export type Mark = '' | 'hidden' | 'document' | 'blocked'
 
 export interface Entry {

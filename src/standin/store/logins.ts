@@ -1,5 +1,6 @@
-// Browsers that are logged in to the site of today, apart from the sessions of the older generation:
-// one dies without the other. All of them are held in memory and written through, as accounts are.
+// Browsers that are logged in to the site of today, apart from the sessions of the older
+// generation: one dies without the other. All of them are held in memory and written through, as
+// accounts are.
 import { randomBytes, randomInt, randomUUID } from 'node:crypto'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 

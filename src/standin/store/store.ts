@@ -1,5 +1,6 @@
 // Everything that the local service keeps, in one directory: `metadata.sqlite`, `blobs/`,
-// `partial/`, `pieces/`, `sessions/`. Neutral between the dialects: what one writes, the others list.
+// `partial/`, `pieces/`, `sessions/`. Neutral between the dialects: what one writes, the others
+// list.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'

@@ -1,4 +1,5 @@
-// What a command of the webapp generation is, and the readers and helpers that several of them need.
+// What a command of the webapp generation is, and the readers and helpers that several of them
+// need.
 import { dirKey, fileId, list, optional, orEmpty, type Reader, record, text } from '../fields.ts'
 import type { Call } from '../http.ts'
 import { RET, Refusal } from '../refusal.ts'

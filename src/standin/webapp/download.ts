@@ -46,7 +46,8 @@ function link({ store, account, call, knobs, nowMs }: Context, file: Entry): obj
     needs: 'cookie',
   })
   const { host, port } = call.self
-  const url = `http://${host}:${port}/ftn_handler/${segment}/?fname=${encodeURIComponent(file.name)}`
+  const name = encodeURIComponent(file.name)
+  const url = `http://${host}:${port}/ftn_handler/${segment}/?fname=${name}`
   return {
     file_sha: file.sha,
     cookie_name: LINK_COOKIE,

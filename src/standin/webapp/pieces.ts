@@ -3,14 +3,11 @@
 import { count, record, text } from '../fields.ts'
 import { RET, Refusal } from '../refusal.ts'
 import type { Plan } from '../store/pieces.ts'
-import { type Upload, UploadGone } from '../store/uploads.ts'
+import type { Upload } from '../store/uploads.ts'
 import { CHANNELS_MAX, type ChannelSession } from './channels.ts'
-import { channelCount, checkEx, newEx, type UploadContext } from './pre-upload.ts'
+import { channelCount } from './pre-upload.ts'
 import { advanceState, finishState, INITIAL_STATE } from './sha1-state.ts'
-
-const MORE = 1
-const COMPLETE = 2
-const CHANNEL_DONE = 3
+import { checkEx, complete, newEx, UPLOAD_STATE, type UploadContext } from './step.ts'
 
 const PIECE = record({
   upload_key: text,
@@ -30,7 +27,7 @@ export async function uploadPiece(
   const { upload_key, ex, channel } = PIECE(given, 'body')
   const upload = announced(context, upload_key, ex)
   if (bytes === undefined) throw new Refusal(RET.BAD_UPLOAD, 'piece without bytes')
-  if (upload.done === 1) return answer(context, upload, channel.id, COMPLETE)
+  if (upload.done === 1) return answer(context, upload, channel.id)
   const { plan, session } = open(context, upload)
   if (context.call.fault === 'dead-channel') session.close(channel.id)
   if (!session.has(channel.id)) throw new Refusal(RET.CHANNEL_CLOSED, 'channel closed')
@@ -46,12 +43,8 @@ export async function uploadPiece(
     throw new Refusal(RET.BAD_UPLOAD, 'not the block that the channel was asked for')
   }
 
-  if (await isComplete(context, upload, plan)) return answer(context, upload, channel.id, COMPLETE)
-  const next = session.channel(channel.id)
-  return {
-    ...answer(context, upload, channel.id, next.len > 0 ? MORE : CHANNEL_DONE),
-    channel: next,
-  }
+  if (await complete(context, upload, plan)) return answer(context, upload, channel.id)
+  return answer(context, upload, channel.id, session)
 }
 
 const ADD_CHANNEL = record({
@@ -113,28 +106,20 @@ function checkPiece(plan: Plan, upload: Upload, block: number, len: number, byte
   if (state !== plan.states[block]) throw new Refusal(RET.WRONG_PIECE, 'SHA-1 of the piece')
 }
 
-/** Whether all blocks are here; then the file is put in place. */
-async function isComplete(context: UploadContext, upload: Upload, plan: Plan): Promise<boolean> {
-  const { store, channels, account, nowMs } = context
-  // Another piece may have completed it while this one was written.
-  if (store.uploads.find(upload.fileKey)?.done === 1) return true
-  if (store.pieces.arrived(upload.fileKey).size < plan.states.length) return false
-  channels.end(upload.fileKey)
-  try {
-    await store.pieces.finish(account, upload, nowMs)
-  } catch (error) {
-    if (error instanceof UploadGone) throw new Refusal(RET.NO_FILE, 'deleted meanwhile')
-    throw error
-  }
-  return true
-}
-
-function answer({ call }: UploadContext, upload: Upload, id: number, state: number): object {
+/** @param session undefined when the file is complete */
+function answer(
+  { call }: UploadContext,
+  upload: Upload,
+  id: number,
+  session?: ChannelSession,
+): object {
+  const channel = session?.channel(id) ?? { id, offset: 0, len: 0 }
+  const open = channel.len > 0 ? UPLOAD_STATE.MORE : UPLOAD_STATE.CHANNEL_DONE
   const forced = /^state-(\d)$/.exec(call.fault ?? '')?.[1]
   return {
-    channel: { id, offset: 0, len: 0 },
+    channel,
     ex: newEx(upload),
-    upload_state: forced === undefined ? state : Number(forced),
+    upload_state: Number(forced ?? (session === undefined ? UPLOAD_STATE.COMPLETE : open)),
     flow_state: 0,
   }
 }

@@ -15,7 +15,7 @@ export interface Cut {
   block_size?: number | undefined
   block_info_list?: Block[] | undefined
   /** Always a state, but for a quirk of the front-end: the number 0 when the size is 128. */
-  check_sha?: string | 0 | undefined
+  check_sha?: string | number | undefined
   check_data?: string | undefined
 }
 
@@ -51,14 +51,15 @@ function checkBlocks(size: number, blockSize: number, blocks: Block[]): void {
   }
 }
 
-function checkEnd(size: number, sha: string, state: string | 0, base64: string): void {
+function checkEnd(size: number, sha: string, state: string | number, base64: string): void {
   const data = Buffer.from(base64, 'base64')
   const length = size === 0 ? 0 : size % CHECK_BYTES_MAX || CHECK_BYTES_MAX
   if (data.length !== length || data.toString('base64') !== base64) {
     throw new Refusal(RET.BAD_UPLOAD, `check_data is not the last ${length} bytes in base64`)
   }
   const quirk = (size < CHECK_BYTES_MAX && state === sha) || (size === CHECK_BYTES_MAX && !state)
-  if (!quirk && (state === 0 || finishState(state, size, data) !== sha)) {
+  if (quirk) return
+  if (typeof state === 'number' || finishState(state, size, data) !== sha) {
     throw new Refusal(RET.WRONG_SHA, 'check_sha and check_data do not lead to the digest')
   }
 }

@@ -1,5 +1,4 @@
 // The announcement of an upload, command 247120, whichever way it came (webapp.md, 7.3).
-import { randomBytes } from 'node:crypto'
 import {
   anyObject,
   bool,
@@ -15,22 +14,21 @@ import {
   sha1Hex,
   text,
 } from '../fields.ts'
-import type { Call } from '../http.ts'
 import { RET, Refusal } from '../refusal.ts'
-import type { Knobs } from '../server.ts'
-import type { Account } from '../store/accounts.ts'
 import type { Plan } from '../store/pieces.ts'
 import type { Store } from '../store/store.ts'
 import type { Content } from '../store/tree.ts'
 import type { Upload } from '../store/uploads.ts'
-import { CHANNELS_FIRST, CHANNELS_MAX, type Channels } from './channels.ts'
+import { CHANNELS_FIRST, CHANNELS_MAX } from './channels.ts'
 import { uploadName } from './names.ts'
 import { planOf } from './plan.ts'
+import { complete, newEx, UPLOAD_STATE, type UploadContext } from './step.ts'
 
 /** Largest file that may come along with its announcement. */
 const INLINE_SIZE_MAX = 512 * 1024
 
-const checkSha: Reader<string | 0> = (value, field) => (value === 0 ? 0 : sha1Hex(value, field))
+const checkSha: Reader<string | number> = (value, field) =>
+  value === 0 ? value : sha1Hex(value, field)
 
 export const channelCount: Reader<number> = (value, field) => {
   const asked = count(value, field)
@@ -60,27 +58,19 @@ const PRE_UPLOAD = record({
   check_data: optional(text),
   add_channel: optional(bool),
 })
-type Common = ReturnType<typeof PRE_UPLOAD>['common_upload_req']
-
-/** What a step of an upload works with. */
-export interface UploadContext {
-  store: Store
-  channels: Channels
-  account: Account
-  call: Call
-  knobs: Knobs
-  nowMs: number
-}
+type Body = ReturnType<typeof PRE_UPLOAD>
+type Common = Body['common_upload_req']
 
 /**
  * Takes an announcement and returns the fields of the reply. Content that is here already, an empty
  * file, and a small file whose `bytes` came along are in place at once.
  */
 export async function preUpload(
-  { store, channels, account, nowMs }: UploadContext,
+  context: UploadContext,
   given: unknown,
   bytes: Buffer | undefined,
 ): Promise<object> {
+  const { store, account, nowMs } = context
   const body = PRE_UPLOAD(given, 'body')
   const { common_upload_req: common } = body
   const name = uploadName(common.filename)
@@ -107,20 +97,35 @@ export async function preUpload(
     speedlimit: 0,
     flow_state: 0,
   }
-  if (upload.done === 1 || plan === undefined) {
-    return { ...reply, file_exist: !bytes?.length, upload_state: 2, uploaded_data_len: upload.size }
+  if (upload.done === 0 && plan !== undefined) {
+    store.pieces.begin(upload.fileKey, plan)
+    if (!(await complete(context, upload, plan))) {
+      return { ...reply, file_exist: false, ...openChannels(context, upload, plan, body) }
+    }
   }
-  store.pieces.begin(upload.fileKey, plan)
-  const arrived = store.pieces.arrived(upload.fileKey)
-  const missing = plan.states.map((_, block) => block).filter((block) => !arrived.has(block))
-  const session = channels.start(upload.fileKey, plan.blockSize, missing, nowMs)
-  const wanted = common.use_mutil_channel ? Math.min(body.channel_count, CHANNELS_FIRST) : 1
-  const opened = session.add(wanted)
   return {
     ...reply,
-    file_exist: false,
-    upload_state: 1,
-    uploaded_data_len: Math.min(upload.size, arrived.size * plan.blockSize),
+    file_exist: bytes === undefined,
+    upload_state: UPLOAD_STATE.COMPLETE,
+    uploaded_data_len: upload.size,
+  }
+}
+
+/** Channels for the blocks that are missing: fewer than asked when there are not so many. */
+function openChannels(
+  { store, channels, nowMs }: UploadContext,
+  { fileKey, size }: Upload,
+  { blockSize, states }: Plan,
+  { common_upload_req, channel_count }: Body,
+): object {
+  const arrived = store.pieces.arrived(fileKey)
+  const missing = [...states.keys()].filter((block) => !arrived.has(block))
+  const session = channels.start(fileKey, blockSize, missing, nowMs)
+  const wanted = common_upload_req.use_mutil_channel ? channel_count : 1
+  const opened = session.add(Math.min(wanted, CHANNELS_FIRST))
+  return {
+    upload_state: UPLOAD_STATE.MORE,
+    uploaded_data_len: Math.min(size, arrived.size * blockSize),
     channel_list: opened,
     ext_channel_count: CHANNELS_MAX - opened.length,
   }
@@ -150,14 +155,3 @@ async function contentOf(
   }
   return stored
 }
-
-/** A value that changes with every reply; any that was given out for the upload is good. */
-export function newEx(upload: Upload): string {
-  return exPrefix(upload) + randomBytes(8).toString('hex')
-}
-
-export function checkEx(upload: Upload, ex: string): void {
-  if (!ex.startsWith(exPrefix(upload))) throw new Refusal(RET.BAD_UPLOAD, 'ex of another upload')
-}
-
-const exPrefix = ({ checkKey }: Upload): string => checkKey.slice(0, 32)

@@ -6,7 +6,7 @@ import { type Command, type Context, checkBatch, command, each, listed } from '.
 import { cut, isDir, isFile, page } from './reads.ts'
 import { dirFacts, fileFacts } from './replies.ts'
 
-/** The two keys and names are known from the restore command, the other fields are a listing's [I]. */
+/** Keys and names are those of the restore command, the other fields a listing's [I]. */
 const recycleList = command(2702, record(page), ({ store: { tree }, account }, asked) => {
   const all = tree.recycled(account)
   const { shown, finished } = cut(all, asked)

@@ -58,8 +58,9 @@ function compress(words: Int32Array, bytes: Buffer): void {
 }
 
 /**
- * The 80 rounds of a chunk. Spelled out, with a loop for each kind of round, and with sums cut to 32 bits early:
- * anything shorter costs the engine its integer arithmetic and a factor of three to five.
+ * The 80 rounds of a chunk. Spelled out, with a loop for each kind of round, and with sums cut to
+ * 32 bits early: anything shorter costs the engine its integer arithmetic and a factor of three to
+ * five.
  */
 function rounds(words: Int32Array, w: Int32Array): void {
   let [a, b, c, d, e] = [words[0]!, words[1]!, words[2]!, words[3]!, words[4]!]

@@ -9,8 +9,9 @@ import type { Knobs } from '../server.ts'
 import type { Store } from '../store/store.ts'
 import type { Channels } from './channels.ts'
 import { addChannel, uploadPiece } from './pieces.ts'
-import { preUpload, type UploadContext } from './pre-upload.ts'
+import { preUpload } from './pre-upload.ts'
 import { checkToken, FORBIDDEN, signIn, withRenewal } from './session.ts'
+import type { UploadContext } from './step.ts'
 
 type Step = (
   context: UploadContext,

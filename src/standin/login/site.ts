@@ -3,7 +3,7 @@ import { type Call, type Reply, type Route, redirect, reply } from '../http.ts'
 import { Refusal } from '../refusal.ts'
 import { cookiesOf } from '../store/logins.ts'
 import type { Store } from '../store/store.ts'
-import { setCookie, signIn, type Visitor, withRenewal } from './session.ts'
+import { setCookie, signIn, type Visitor, withRenewal } from '../webapp/session.ts'
 
 /** Where visitors without a login are sent; the real address is in none of the sheets. */
 export const LOGIN_PAGE = '/login.html'
