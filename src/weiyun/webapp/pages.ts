@@ -21,21 +21,24 @@ export async function listWhole(ask: (start: number) => Promise<Page>): Promise<
  */
 async function listOnce(ask: (start: number) => Promise<Page>): Promise<Entry[] | undefined> {
   const found = new Map<string, Entry | undefined>()
-  const totals = new Set<number>()
+  let total: number | undefined
+  let hasGrown = false
   let hiddenCount = 0
   for (let start = 0; ; ) {
     const page = await ask(start)
     const before = found.size
     for (const { id, entry } of page.items) found.set(id, entry)
-    if (page.totalCount !== undefined) totals.add(page.totalCount)
+    const change = (page.totalCount ?? total ?? 0) - (total ?? page.totalCount ?? 0)
+    if (change < 0) return undefined
+    hasGrown ||= change > 0
+    total = page.totalCount ?? total
     start += page.items.length + page.hiddenCount
     hiddenCount += page.hiddenCount
     if (page.isLast) {
       // Whether the totals count what is hidden is not known: either way all are there.
-      const isWhole = [found.size, found.size + hiddenCount].includes(page.totalCount ?? -1)
-      return totals.size <= 1 || isWhole
-        ? [...found.values()].filter((e) => e !== undefined)
-        : undefined
+      const isWhole = found.size === total || found.size + hiddenCount === total
+      if (hasGrown && !isWhole) return undefined
+      return [...found.values()].filter((entry) => entry !== undefined)
     }
     if (found.size === before) return undefined
   }
