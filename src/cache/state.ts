@@ -143,8 +143,9 @@ export class StateFile {
     }
   }
 
-  /** Runs `work` in one transaction: all of it is in the file, or nothing. */
+  /** Runs `work` in one transaction: all of it is in the file, or nothing. Within another one it is part of that. */
   transaction<T>(work: () => T): T {
+    if (this.#db.isTransaction) return work()
     this.#db.exec('BEGIN IMMEDIATE')
     try {
       const result = work()

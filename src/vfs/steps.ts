@@ -8,7 +8,7 @@ import {
   type RemoveItem,
   WeiyunError,
 } from '../weiyun/index.ts'
-import type { DirInode, FileInode, Inode, RemoteFile } from './inode.ts'
+import type { DirInode, FileInode, Inode, RemoteFile, RemotePlace } from './inode.ts'
 import { type Listings, remoteFile } from './listing.ts'
 import type { Step } from './plan.ts'
 import type { Tree } from './tree.ts'
@@ -149,12 +149,7 @@ export class Steps {
     try {
       await this.#drive.move(item, this.#refOf(dir), name, { priority: 'background' })
       crashPoint('move:replied')
-      if (inode.remote !== undefined) {
-        // Narrowed by kind, since a spread over the union would lose it.
-        if (inode.kind === 'dir')
-          inode.remote = { ...inode.remote, parent: dir.ino, name } as DirInode['remote']
-        else inode.remote = { ...inode.remote, parent: dir.ino, name } as FileInode['remote']
-      }
+      this.#setRemote(inode, { parent: dir.ino, name })
       this.#tree.touch(inode)
     } catch (error) {
       if (isWeiyunError(error, 'UNSUPPORTED')) return this.#moveByHand(inode, dir, name)
@@ -202,23 +197,47 @@ export class Steps {
   async #moveDirByHand(inode: DirInode, dir: DirInode, name: string): Promise<void> {
     // Everything inside must be known, or it would go with the old directory.
     await this.#listings.refresh(inode, 'background')
-    const entry = await this.#drive.makeDir(this.#refOf(dir), name, { priority: 'background' })
+    const key = await this.#makeTarget(inode, dir, name)
     const old = inode.remote
-    if (old === undefined) return
+    if (key === undefined || old === undefined) return
     this.#tree.transaction(() => {
       const inside = this.#tree.remoteChildren(inode)
-      inode.remote = { parent: dir.ino, name: entry.name, key: entry.key }
+      inode.remote = { parent: dir.ino, name, key }
       this.#tree.save(inode)
       const grave = this.#tree.buryDir(old)
       for (const child of inside) {
-        if (child.kind === 'dir' && child.remote !== undefined)
-          child.remote = { ...child.remote, parent: grave.ino }
-        if (child.kind === 'file' && child.remote !== undefined)
-          child.remote = { ...child.remote, parent: grave.ino }
+        this.#setRemote(child, { parent: grave.ino })
         this.#tree.touch(child)
       }
       this.#tree.touch(inode)
     })
+  }
+
+  /** The key of the directory that is to take the place; undefined when the name is another's. */
+  async #makeTarget(inode: DirInode, dir: DirInode, name: string): Promise<string | undefined> {
+    try {
+      return (await this.#drive.makeDir(this.#refOf(dir), name, { priority: 'background' })).key
+    } catch (error) {
+      if (!isWeiyunError(error, 'EXISTS')) throw error
+    }
+    await this.#refreshAround(inode, dir)
+    const twin = dir.shadows?.get(inode.name)
+    if (twin?.kind !== 'dir') {
+      if (inode.parent === dir.ino) this.#listings.yieldName(inode, dir)
+      return undefined
+    }
+    // Made by us before a reply was lost, or by another device: one directory in the end.
+    dir.shadows?.delete(inode.name)
+    inode.listed = false
+    return twin.key
+  }
+
+  /** Changes where the service has an entry, whatever its kind. */
+  #setRemote(inode: Inode, place: Partial<RemotePlace>): void {
+    if (inode.kind === 'dir' && inode.remote !== undefined)
+      inode.remote = { ...inode.remote, ...place }
+    else if (inode.kind === 'file' && inode.remote !== undefined)
+      inode.remote = { ...inode.remote, ...place }
   }
 
   /** Removes entries from the service. Directories are listed once more: what others put there meanwhile stays. */

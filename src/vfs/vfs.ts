@@ -445,6 +445,7 @@ export class Vfs {
   async close(): Promise<void> {
     this.#walk.stop()
     await this.#writeBack.stop()
+    await this.#writer.close()
     await this.#fetcher.close()
     this.#listings.close()
     this.#tree.close()

@@ -254,7 +254,7 @@ export class WriteBack {
     }
     const waiters = this.#waiting.get(on.ino) ?? new Set()
     this.#waiting.set(on.ino, waiters.add(waiter.ino))
-    if (!this.#timers.has(on.ino)) this.#consider(on)
+    if (!this.#timers.has(on.ino)) this.#schedule(on, 0)
   }
 
   async #take(planned: Extract<Step, { do: 'mkdir' | 'upload' | 'move' }>): Promise<void> {

@@ -78,13 +78,9 @@ export class Writer {
 
   /** Gives a dirty file the bytes of a version that the service has, without fetching any. */
   async clone(file: FileInode, version: RemoteFile): Promise<void> {
-    const id = file.stagedId
-    if (id !== undefined) {
-      this.#clean(file)
-      this.#state.discard(id)
-    }
+    const before = await this.#retire(file)
     await this.#use(file, version, (staged) => this.#record(file, staged))
-    if (id !== undefined) await this.#drop(id)
+    if (before !== undefined) await this.#drop(before)
   }
 
   /** Makes a clean file dirty without changing a byte of it, to send it anew. */
@@ -170,14 +166,8 @@ export class Writer {
 
   /** The service has the bytes: the entry is clean, and the bytes become part of the read cache. */
   async finish(file: FileInode, { source, crcs }: Snapshot): Promise<void> {
-    const id = file.stagedId
+    const id = await this.#retire(file, () => this.onSent(file))
     if (id === undefined) return
-    this.#tree.transaction(() => {
-      this.#clean(file)
-      this.#state.discard(id)
-      this.#tree.touch(file)
-    })
-    this.onSent(file)
     if (crcs !== undefined) {
       const content = { sha1: source.sha1, size: source.size }
       await this.#blocks.adopt(content, source.file.path, source.file.start, crcs)
@@ -193,20 +183,20 @@ export class Writer {
 
   /** Drops the unsaved bytes of a removed file. */
   async discard(file: FileInode): Promise<void> {
-    const id = file.stagedId
-    if (id === undefined) return
-    this.#tree.transaction(() => {
-      this.#clean(file)
-      this.#state.discard(id)
-      this.#tree.touch(file)
-    })
-    await this.#drop(id)
+    const id = await this.#retire(file)
+    if (id !== undefined) await this.#drop(id)
   }
 
   /** Lets go of the descriptor of a file that nobody has open any more. */
   async release(file: FileInode): Promise<void> {
     const use = this.#uses.get(file)
     if (use !== undefined) await this.#closeUnused(file, use)
+  }
+
+  /** Closes what is open; the bytes stay. */
+  async close(): Promise<void> {
+    for (const [file, use] of this.#uses) await this.#close(file, use)
+    await Promise.all(this.#closing.values())
   }
 
   /** Finishes removals that an earlier run was killed in. */
@@ -220,15 +210,28 @@ export class Writer {
     this.#state.forgetDiscarded(id)
   }
 
-  #clean(file: FileInode): void {
+  /**
+   * Parts a file from its unsaved bytes, at once and in one transaction. Returns the id of the staged file, which is on
+   * record to be dropped; whoever still works on it goes on with the old one.
+   */
+  async #retire(file: FileInode, then: () => void = () => {}): Promise<string | undefined> {
+    const id = file.stagedId
+    if (id === undefined) return undefined
     const use = this.#uses.get(file)
-    if (use !== undefined) use.retired = true
     this.#uses.delete(file)
+    if (use !== undefined) use.retired = true
     file.stagedId = undefined
     file.base = undefined
     file.promised = false
     file.stagedSize = 0
     file.resume = undefined
+    this.#tree.transaction(() => {
+      this.#state.discard(id)
+      this.#tree.touch(file)
+    })
+    then()
+    if (use?.users === 0) await this.#close(file, use)
+    return id
   }
 
   #wrote(file: FileInode, staged: StagedFile): void {
