@@ -134,7 +134,7 @@ export class WebappUploads {
     for (let losses = 0; losses <= LOSSES_MAX; losses++) {
       const progress = (sent: number) => onProgress?.(sent)
       const outcome = await pieces.send(announced, source, target.call, progress)
-      if (outcome === 'complete') return this.#entry(target, announced)
+      if (outcome === 'complete') return this.#sentEntry(target, announced)
       const plan = await this.#plan(target, announced.id)
       if ('entry' in plan) return plan.entry
       if (outcome === 'ended') break
@@ -230,6 +230,16 @@ export class WebappUploads {
     const [error] = await this.#options.remove([{ dir, entry: begun }], call)
     if (error === undefined) return
     this.#options.log.warn({ failed: error.message }, 'a broken entry stays behind')
+  }
+
+  /**
+   * The finished file after its bytes. What took the place of an older version may have got its number only
+   * now: the announcement spoke too early.
+   */
+  async #sentEntry(target: Target, announced: Announced): Promise<FileEntry> {
+    const isNew = target.replaces === undefined || announced.id !== target.replaces.id
+    const listed = isNew ? undefined : await this.#find(target, announced)
+    return listed ?? this.#entry(target, announced)
   }
 
   /** The finished file from what its announcement said, or from the listing where that said too little. */
