@@ -73,6 +73,13 @@ export class Call {
     this.throwIfAborted()
   }
 
+  /** The same for a wait of our own making, which does not count as the service's silence. */
+  async rest(ms: number): Promise<void> {
+    this.pause()
+    await this.sleep(ms)
+    this.progress()
+  }
+
   throwIfAborted(): void {
     if (this.signal.aborted) throw this.signal.reason
   }

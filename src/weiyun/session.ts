@@ -114,7 +114,8 @@ export function cookiesSet(header: string | string[] | undefined): Map<string, s
   for (const line of [header ?? []].flat()) {
     const [, name, value] = /^\s*([^=;\s]+)=([^;]*)/.exec(line) ?? []
     const expires = Date.parse(/;\s*expires=([^;]*)/i.exec(line)?.[1] ?? '')
-    if (name === undefined || value === undefined || value.trim() === '') continue
+    if (name === undefined || value === undefined) continue
+    if (value.trim() === '' || !/^[\x20-\x7e]*$/.test(value)) continue
     if (/;\s*max-age=(0|-\d+)\s*(;|$)/i.test(line) || expires <= Date.now()) continue
     cookies.set(name, value.trim())
   }

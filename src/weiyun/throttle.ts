@@ -8,7 +8,7 @@ export interface ThrottleOptions {
 }
 
 interface Waiter {
-  sleep(ms: number): Promise<void>
+  rest(ms: number): Promise<void>
 }
 
 export class Throttle {
@@ -38,6 +38,6 @@ export class Throttle {
     const refill = ((nowMs - this.#filledMs) / 1000) * this.#perSecond
     this.#available = Math.min(this.#burst, this.#available + refill) - amount
     this.#filledMs = nowMs
-    if (this.#available < 0) await waiter.sleep((-this.#available / this.#perSecond) * 1000)
+    if (this.#available < 0) await waiter.rest((-this.#available / this.#perSecond) * 1000)
   }
 }

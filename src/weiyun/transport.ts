@@ -20,6 +20,7 @@ const UNSEEN_BYTES_MAX = 1024 * 1024
 const SLOWEST_BYTES_PER_SECOND = 16 * 1024
 
 const KEEP_ALIVE_MS = 30_000
+const DISCARDED_BYTES_MAX = 16 * 1024
 
 /** A body too long for memory. Its length is announced, never left to a chunked encoding. */
 export interface HttpBody {
@@ -32,7 +33,7 @@ export interface HttpRequest {
   readonly url: URL
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Buffer | string | HttpBody
-  /** Path and host are a secret too: an address that the service signed. */
+  /** The path is a secret too: an address that the service signed. */
   readonly signed?: boolean
 }
 
@@ -138,7 +139,11 @@ export class Transport {
     const { statusCode: status, headers, body } = reply
     // Abandoning a body makes undici report that it was abandoned; nobody is left to hear it.
     body.on('error', () => {})
-    const discard = () => void body.destroy()
+    // What is left of a short reply is read, so that its connection can be used again.
+    const discard = () => {
+      if (body.readableDidRead) body.destroy()
+      else body.dump({ limit: DISCARDED_BYTES_MAX }).catch(() => {})
+    }
     const encoding = headers['content-encoding']
     if (encoding !== undefined && encoding !== 'identity') {
       discard()

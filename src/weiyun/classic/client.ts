@@ -6,7 +6,7 @@ import { type Fields, integer, isFields, needFields } from '../fields.ts'
 import type { Hosts, ServiceHosts } from '../hosts.ts'
 import { errorCodeOf } from '../retcode.ts'
 import { type ClassicSession, cookiesSet } from '../session.ts'
-import type { HttpReply, HttpRequest, TextReply, Transport } from '../transport.ts'
+import type { HttpRequest, TextReply, Transport } from '../transport.ts'
 import { callbackName, decodeJsonp } from './jsonp.ts'
 import { gtkOf, tokenOf } from './token.ts'
 
@@ -19,6 +19,9 @@ const REFERER_NEWCGI = 'http://user.weiyun.com/cdr_proxy.html'
 
 /** The gateway drops GETs with names of this length (newcgi 2). */
 const NEWCGI_GET_NAME_MAX = 99
+
+/** Cookies whose value the service may change. */
+const ROTATING = ['skey', 'ptcz', 'pgv_info', 'pgv_pvid'] as const
 
 export interface Command {
   readonly cmd: string
@@ -148,10 +151,6 @@ export class ClassicClient {
   }
 
   /** A request to a data server, whose replies are not ours to judge here. */
-  async open(request: HttpRequest, call: Call): Promise<HttpReply> {
-    return this.#transport.open(request, call)
-  }
-
   async fetch(request: HttpRequest, call: Call): Promise<TextReply> {
     return this.#transport.fetch(request, call)
   }
@@ -170,8 +169,8 @@ export class ClassicClient {
 
   async #fetch(request: HttpRequest, call: Call, cmd: string): Promise<TextReply> {
     const reply = await this.#transport.fetch(request, call)
-    if (reply.status !== 200)
-      throw new WeiyunError(statusCode(reply.status), `${cmd}: HTTP ${reply.status}`)
+    const { status } = reply
+    if (status !== 200) throw new WeiyunError(statusCode(status), `${cmd}: HTTP ${status}`)
     this.#mergeCookies(reply)
     return reply
   }
@@ -196,16 +195,13 @@ export class ClassicClient {
 
   #mergeCookies({ headers }: TextReply): void {
     const cookies = cookiesSet(headers['set-cookie'])
-    const { skey, ptcz, pgv_info, pgv_pvid } = { ...this.#session, ...Object.fromEntries(cookies) }
-    const rotated = { skey, ptcz, pgv_info, pgv_pvid }
     const session = this.#session
-    if (
-      Object.entries(rotated).every(
-        ([name, value]) => session[name as keyof typeof rotated] === value,
-      )
+    const changed = ROTATING.filter(
+      (name) => (cookies.get(name) ?? session[name]) !== session[name],
     )
-      return
-    this.useSession({ ...session, ...rotated })
+    if (changed.length === 0) return
+    const values = changed.map((name) => [name, cookies.get(name)] as const)
+    this.useSession({ ...session, ...Object.fromEntries(values) })
     this.#onSession(this.#session)
   }
 }
@@ -251,9 +247,9 @@ function withForm(request: HttpRequest, form: string): HttpRequest {
   return { ...request, headers, body: form }
 }
 
-/** Blanks as %20, which every reader of queries and forms takes for a blank. */
+/** Blanks as %20, which every reader of queries and forms takes for a blank; half a surrogate pair as U+FFFD. */
 function encodeQuery(parameters: Record<string, string>): string {
   return Object.entries(parameters)
-    .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
+    .map(([name, value]) => `${name}=${encodeURIComponent(value.toWellFormed())}`)
     .join('&')
 }

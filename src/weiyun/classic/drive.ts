@@ -241,7 +241,8 @@ export class ClassicDrive implements api.Drive {
 
   async #entries(dir: api.DirRef, call: Call): Promise<readonly api.Entry[]> {
     const listing = await this.#list(dir, undefined, call)
-    return listing === 'unchanged' ? [] : listing.entries
+    if (listing === 'unchanged') throw new WeiyunError('BAD_REPLY', 'unchanged, but since when?')
+    return listing.entries
   }
 
   async #remove(items: readonly api.RemoveItem[], call: Call): Promise<api.ItemError[]> {

@@ -48,14 +48,13 @@ export async function moveEntry(
     const taken = isWeiyunError(error, 'EXISTS') && entry.name !== newName
     if (!taken || (await list(to)).some(({ name }) => name === newName)) throw error
     // The old name is taken there, the new one is free: go by way of a name that nobody has.
-    const interim = { dir, entry: { ...entry, name: interimName(item, newName) } }
+    const interim = { dir, entry: { ...entry, name: `moving-${idOf(entry)}` } }
     await rename(item, interim.entry.name)
     await relocate(interim)
   }
   if (entry.name !== newName) await rename({ dir: to, entry }, newName)
 }
 
-function interimName({ entry }: RemoveItem, newName: string): string {
-  const id = entry.kind === 'file' ? entry.id : entry.key
-  return `${newName.slice(0, 64)}.${id}`
+function idOf(entry: RemoveItem['entry']): string {
+  return entry.kind === 'file' ? entry.id : entry.key
 }
