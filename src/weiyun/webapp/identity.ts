@@ -23,6 +23,22 @@ export function uinOf(jar: CookieJar): string {
   throw new WeiyunError('INVALID', 'the cookies of the session name no account (uin)')
 }
 
+/** Throws INVALID for cookies that cannot be those of a login, and says what they lack. */
+export function checkIdentity(jar: CookieJar): void {
+  uinOf(jar)
+  const credentials = CREDENTIALS[accountKind(jar)]
+  if (credentials.some((name) => jar.get(name))) return
+  const [name] = credentials
+  throw new WeiyunError('INVALID', `the cookies have no "${name}": they are not those of a login`)
+}
+
+/** One of these proves who we are. */
+const CREDENTIALS = {
+  qq: ['p_skey', 'skey'],
+  wechat: ['access_token'],
+  openid: ['uid_key', 'weiyun_qq_access_token', 'weiyun_wx_access_token'],
+} as const satisfies Record<AccountKind, readonly string[]>
+
 /** `token_info` of a request's head. */
 export function tokenInfo(jar: CookieJar): object {
   const kind = accountKind(jar)

@@ -9,7 +9,7 @@ import type { Session, WebappSession } from '../session.ts'
 import type { TextReply, Transport } from '../transport.ts'
 import { CookieJar } from './cookies.ts'
 import { accountKind, uinOf } from './identity.ts'
-import { visit } from './visit.ts'
+import { type Cookies, visit } from './visit.ts'
 
 /** How often an idle session is shown to be alive. */
 export const KEEP_ALIVE_MS = 5 * 60_000
@@ -125,8 +125,16 @@ export class LiveSession {
 
   /** The page that sets the token. Anybody without a live session is sent away from it. */
   async #visitDisk(jar: CookieJar, call: Call): Promise<void> {
-    const start = this.#options.hosts.url('site', '/disk')
-    const { status, url } = await visit({ ...this.#options, jar }, start, call)
+    const { hosts, transport } = this.#options
+    const start = hosts.url('site', '/disk')
+    const mayHaveThem = (to: URL) => hosts.isOurs(to) && to.protocol === start.protocol
+    const cookies: Cookies = {
+      headerFor: (to) => (mayHaveThem(to) ? jar.header : ''),
+      take(setCookie, from) {
+        if (mayHaveThem(from)) jar.merge(setCookie)
+      },
+    }
+    const { status, url } = await visit({ hosts, transport, cookies }, start, call)
     const isThere = url.pathname.replace(/\/$/, '') === start.pathname && url.host === start.host
     if (!isThere || status === 401) throw expired()
     if (status !== 200) {
