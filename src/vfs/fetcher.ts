@@ -165,7 +165,7 @@ export class Fetcher {
       this.#flights.set(keyOf(source.content, index), { range, block: deferred.promise })
     }
     this.#ranges.add(range)
-    void this.#run(range, waiting).finally(() => this.#ranges.delete(range))
+    void this.#run(range, waiting)
   }
 
   async #run(range: Range, waiting: Map<number, PromiseWithResolvers<Buffer>>): Promise<void> {
@@ -183,6 +183,8 @@ export class Fetcher {
         deferred.reject(error)
       }
     }
+    // The slot is free, whatever the disk still has to do.
+    this.#ranges.delete(range)
     await this.written(source.content)
     this.onArrived(source)
   }
@@ -195,9 +197,10 @@ export class Fetcher {
       priority: owner === undefined ? 'user' : 'ahead',
       signal: range.abort.signal,
     } as const
-    let parts: Buffer[] = []
-    let held = 0
     let index = first
+    let filled = 0
+    // Memory of its own for each block: one that is kept must not keep the network's buffers with it.
+    let block = Buffer.allocUnsafeSlow(blockLength(source.content, index))
     for await (const chunk of this.#drive.read(
       source.dir(),
       source.file,
@@ -206,16 +209,15 @@ export class Fetcher {
       options,
     )) {
       range.progressMs = performance.now()
-      parts.push(chunk)
-      held += chunk.length
-      while (held >= blockLength(source.content, index) && index < end) {
-        const all =
-          parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts, held)
-        const size = blockLength(source.content, index)
-        // A copy, so that a block kept in memory does not keep the whole network buffer with it.
-        arrived(index++, Buffer.from(all.subarray(0, size)))
-        parts = [all.subarray(size)]
-        held -= size
+      for (let at = 0; at < chunk.length; ) {
+        const copied = chunk.copy(block, filled, at)
+        at += copied
+        filled += copied
+        if (filled < block.length) continue
+        arrived(index++, block)
+        if (index === end) return
+        block = Buffer.allocUnsafeSlow(blockLength(source.content, index))
+        filled = 0
       }
       if (this.#writes.size > WRITES_MAX) await Promise.race(this.#writes.values())
     }
