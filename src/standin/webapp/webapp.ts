@@ -151,12 +151,13 @@ function parse(bytes: Buffer, name: string) {
   if (req_body === undefined) throw new Refusal(RET.NO_BODY, 'no req_body')
   const unknown = Object.keys(rest)[0]
   if (unknown !== undefined) throw new Refusal(RET.BAD_PARAMETER, `body.${unknown} is unknown`)
+  const [header, half] = [parseHalf(req_header), parseHalf(req_body)]
   const key = `.weiyun.${name}MsgReq_body`
   const message = record({ ext_req_head: EXT_HEAD, [key]: anyObject })
-  const { ReqMsg_body } = record({ ReqMsg_body: message })(parseHalf(req_body), 'req_body')
+  const { ReqMsg_body } = record({ ReqMsg_body: message })(half, 'req_body')
   const { ext_req_head: head, ...fields } = ReqMsg_body
   return {
-    header: HEADER(parseHalf(req_header), 'req_header'),
+    header: HEADER(header, 'req_header'),
     message: { head: head as ReturnType<typeof EXT_HEAD>, body: fields[key] },
   }
 }
