@@ -10,6 +10,8 @@ export type Run = (argv: readonly string[]) => Promise<number>
 
 const COMMANDS: Record<string, () => Promise<{ run: Run }>> = {
   mount: () => import('./mount.ts'),
+  login: () => import('./login.ts'),
+  logout: () => import('./logout.ts'),
   unmount: () => import('./unmount.ts'),
   status: () => import('./status.ts'),
   sync: () => import('./sync.ts'),

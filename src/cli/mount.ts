@@ -30,6 +30,7 @@ function declare(): Command {
     'after',
     `
 Commands (each has its own --help):
+  login, logout        get a session by QR code or browser cookies, and end it
   unmount MOUNTPOINT   unmount, uploading what is left
   status [MOUNTPOINT]  session, quota, caches and pending uploads
   sync [PATH]          wait until everything below PATH is on the service

@@ -35,7 +35,14 @@ export { type ErrorCode, FAILURES, isWeiyunError, WeiyunError } from './errors.t
 export type { Hosts, HostsConfig } from './hosts.ts'
 export type { ClassicSession, Session, WebappSession } from './session.ts'
 export { loadSession, parseSession, saveSession } from './session.ts'
-export { type LoginConfig, loginByQr, logout, sessionFromPaste } from './webapp/login.ts'
+export type { Traffic } from './transport.ts'
+export {
+  accountKindOf,
+  type LoginConfig,
+  loginByQr,
+  logout,
+  sessionFromPaste,
+} from './webapp/login.ts'
 export type { LoginState, QrCode } from './webapp/qr-login.ts'
 
 export interface DriveConfig extends HostsConfig {

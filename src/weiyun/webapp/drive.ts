@@ -87,6 +87,10 @@ export class WebappDrive implements api.Drive {
     })
   }
 
+  get traffic(): api.Drive['traffic'] {
+    return this.#transport.traffic
+  }
+
   async account(options: api.CallOptions = {}): Promise<api.Account> {
     return this.#calls.run(options, (call) => this.#account.ask(call))
   }

@@ -8,14 +8,15 @@ import type { WebappSession } from '../session.ts'
 import { Transport } from '../transport.ts'
 import { BrowserCookies } from './browser-cookies.ts'
 import { CookieJar, parsePastedCookies } from './cookies.ts'
-import { checkIdentity } from './identity.ts'
+import { type AccountKind, accountKind, checkIdentity } from './identity.ts'
 import { QqLogin } from './login-qq.ts'
 import { WechatLogin } from './login-wechat.ts'
 import type { LoginState, QrCode, QrLogin } from './qr-login.ts'
 import { type Browser, visit } from './visit.ts'
 
 export interface LoginConfig extends HostsConfig {
-  readonly onCode: (code: QrCode) => void
+  /** Awaited before the first state is told. */
+  readonly onCode: (code: QrCode) => void | Promise<void>
   /** Called when the state is another than before. */
   readonly onState: (state: LoginState) => void
   readonly signal?: AbortSignal
@@ -63,6 +64,11 @@ export function sessionFromPaste(pasted: string): WebappSession {
   return { dialect: 'webapp', cookies: jar.header }
 }
 
+/** How the account logs in, which decides how long its sessions last. */
+export function accountKindOf({ cookies }: WebappSession): AccountKind {
+  return accountKind(new CookieJar(cookies))
+}
+
 /** Tells the service that the session is over. */
 export async function logout(
   session: WebappSession,
@@ -89,7 +95,7 @@ async function scan(
   { onCode, onState, pollMs }: Required<Pick<LoginConfig, 'onCode' | 'onState' | 'pollMs'>>,
 ): Promise<void> {
   for (let codes = 0; codes < CODES_MAX; codes++) {
-    onCode(await retry(call, () => login.begin(call)))
+    await onCode(await retry(call, () => login.begin(call)))
     let state: LoginState | undefined
     do {
       if (state !== undefined) await call.sleep(pollMs)
