@@ -11,7 +11,7 @@ import { RET, Refusal } from './refusal.ts'
  * - `delay`: all goes well, `ms` later
  * - `status-<n>`: that HTTP status; `html`: a page with status 200
  * - `busy`: 190042; `expired-session`: 190051; `ret:<n>`: that result code
- * - `expired-url`: 403 (data URLs only)
+ * - `expired-url`: 403; `redirect`: to the same bytes elsewhere, once (data URLs only)
  * - `stale-token`: the session's wyctoken is replaced, so that this request's is old (webapp only)
  * - `dead-channel`: -89012, and the channel of this piece is gone for good (UploadPiece only)
  *
@@ -41,7 +41,8 @@ export interface Fault {
 
 const KINDS = new RegExp(
   `^(${[
-    'reset|stall|delay|status-[45]\\d\\d|html|busy|expired-session|ret:-?\\d{1,9}|expired-url',
+    'reset|stall|delay|status-[45]\\d\\d|html|busy|expired-session|ret:-?\\d{1,9}',
+    'expired-url|redirect',
     'stale-token|dead-channel|state-\\d',
     'lost-reply|duplicate-reply|malformed|truncated|corrupted|wrong-range|ignore-range',
   ].join('|')})$`,
@@ -77,6 +78,9 @@ export const fault: Reader<Fault> = record({
   match: optional(expression),
   ms: optional(count),
 })
+
+/** Parameter of a data URL that was come to by way of a redirect. */
+export const REDIRECTED = 'redirected'
 
 interface Rule {
   fault: Fault
@@ -117,6 +121,7 @@ export class Faults {
 
 function applies(faultKind: FaultKind, name: string, call: Call): boolean {
   if (faultKind === 'expired-url' || faultKind === 'corrupted') return name === 'ftn-get'
+  if (faultKind === 'redirect') return name === 'ftn-get' && !call.query.has(REDIRECTED)
   if (/^(dead-channel|state-\d)$/.test(faultKind)) return name === 'UploadPiece'
   if (faultKind.endsWith('-range')) return name === 'ftn-get' && call.range !== undefined
   return true

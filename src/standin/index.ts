@@ -62,6 +62,7 @@ export async function startStandin(options: StandinOptions): Promise<Standin> {
         bandwidth: options.bandwidth ?? 0,
         urlTtlMs: options.urlTtlMs ?? URL_TTL_MS,
         tokenTtlMs: 0,
+        loginIdleMs: 0,
         uploadIdleMs: UPLOAD_IDLE_MS,
         longPollMs: LONG_POLL_MS,
       },
@@ -81,7 +82,7 @@ export async function startStandin(options: StandinOptions): Promise<Standin> {
       ...avatarRoutes(store),
       webappRoute(store, controls.knobs),
       ...uploadRoutes(store, new Channels(), controls.knobs),
-      ...siteRoutes(store),
+      ...siteRoutes(store, controls.knobs),
       ...qqLoginRoutes(store, codes),
       ...weixinLoginRoutes(store, codes, controls.knobs),
     ]

@@ -3,8 +3,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Fault, Faults } from './faults.ts'
-import { BodyError, Call, type Reply, type Route, reply, sizeOf } from './http.ts'
+import { type Fault, type Faults, REDIRECTED } from './faults.ts'
+import { BodyError, Call, type Reply, type Route, redirect, reply, sizeOf } from './http.ts'
 import type { Journal, JournalEntry } from './journal.ts'
 import { Pace } from './pace.ts'
 import { RET, Refusal } from './refusal.ts'
@@ -20,6 +20,8 @@ export interface Knobs {
   urlTtlMs: number
   /** How long a `wyctoken` is good for; 0 is for ever. */
   tokenTtlMs: number
+  /** How long a login of the webapp dialect lives without a request; 0 is for ever. */
+  loginIdleMs: number
   /** How long an upload in pieces may rest before its channels are closed. */
   uploadIdleMs: number
   /** How long a question that waits for news is left open. */
@@ -205,6 +207,10 @@ export class StandinServer {
         return await route.refuse(call, RET.NOT_LOGGED_IN)
       case 'expired-url':
         return await route.refuse(call, 403)
+      case 'redirect': {
+        const query = new URLSearchParams([...call.query, [REDIRECTED, '1']])
+        return redirect(`${call.path}?${query}`)
+      }
       case 'ignore-range':
         call.range = undefined
         return undefined

@@ -273,8 +273,8 @@ export class Admin {
     }
     if (dialect === 'classic') return
     for (const login of this.#logins({ uin })) {
-      login.expired = expired
-      this.#store.logins.save(login)
+      if (expired) this.#store.logins.expire(login)
+      else this.#store.logins.revive(login)
     }
   }
 

@@ -72,6 +72,7 @@ const knobs = {
   bandwidth: optional(count),
   urlTtlMs: optional(count),
   tokenTtlMs: optional(count),
+  loginIdleMs: optional(count),
   uploadIdleMs: optional(count),
   longPollMs: optional(count),
 }

@@ -1,6 +1,7 @@
 // Pages of the site that keep a login going or end it (webapp.md, section 3).
 import { type Call, type Reply, type Route, redirect, reply } from '../http.ts'
 import { Refusal } from '../refusal.ts'
+import type { Knobs } from '../server.ts'
 import { cookiesOf } from '../store/logins.ts'
 import type { Store } from '../store/store.ts'
 import { setCookie, signIn, type Visitor, withRenewal } from '../webapp/session.ts'
@@ -10,10 +11,10 @@ export const LOGIN_PAGE = '/login.html'
 /** Where logins by QQ end up (webapp.md, 4.1). */
 export const LOGIN_DONE_PAGE = '/web/callback/common_qq_login_ok.html'
 
-export function siteRoutes(store: Store): Route[] {
+export function siteRoutes(store: Store, knobs: Knobs): Route[] {
   return [
-    page('disk', '/disk', (call) => disk(store, call)),
-    page('logout', '/cgi-bin/logout', (call) => logout(store, call)),
+    page('disk', '/disk', (call) => disk(store, knobs, call)),
+    page('logout', '/cgi-bin/logout', (call) => logout(store, knobs, call)),
     page('login-page', LOGIN_PAGE, () => html('<title>Login</title>')),
     page('login-done', LOGIN_DONE_PAGE, () => html('<title>Login</title>')),
   ]
@@ -38,8 +39,8 @@ export function html(body: string, ret = 0): Reply {
 }
 
 /** The main page, which gives out `wyctoken`; without a login it leads to the login page. */
-function disk(store: Store, call: Call): Reply {
-  const visitor = visitorOf(store, call)
+function disk(store: Store, knobs: Knobs, call: Call): Reply {
+  const visitor = visitorOf(store, knobs, call)
   if (visitor === undefined) return redirect(LOGIN_PAGE)
   const { login } = visitor
   if (login.token === '') store.logins.rotateToken(login, Date.now())
@@ -49,8 +50,8 @@ function disk(store: Store, call: Call): Reply {
   return { ...answer, headers: { ...answer.headers, 'Set-Cookie': cookies } }
 }
 
-function logout(store: Store, call: Call): Reply {
-  const login = visitorOf(store, call)?.login
+function logout(store: Store, knobs: Knobs, call: Call): Reply {
+  const login = visitorOf(store, knobs, call)?.login
   const answer = redirect(LOGIN_PAGE)
   if (login === undefined) return answer
   store.logins.end(login)
@@ -59,9 +60,9 @@ function logout(store: Store, call: Call): Reply {
   return { ...answer, headers: { ...answer.headers, 'Set-Cookie': gone } }
 }
 
-function visitorOf(store: Store, call: Call): Visitor | undefined {
+function visitorOf(store: Store, knobs: Knobs, call: Call): Visitor | undefined {
   try {
-    return signIn(store, call)
+    return signIn(store, call, knobs)
   } catch (error) {
     if (error instanceof Refusal) return undefined
     throw error

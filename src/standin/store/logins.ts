@@ -27,6 +27,8 @@ export interface Login {
   token: string
   tokenMs: number
   expired: boolean
+  /** When it was used last, as far as this run of the service knows. */
+  usedMs: number
 }
 
 export class Logins {
@@ -49,6 +51,7 @@ export class Logins {
         cookies: JSON.parse(String(row.cookies)),
         secrets: JSON.parse(String(row.secrets)),
         expired: row.expired === 1,
+        usedMs: Date.now(),
       } as unknown as Login)
     }
   }
@@ -68,6 +71,7 @@ export class Logins {
       token: '',
       tokenMs: nowMs,
       expired: false,
+      usedMs: nowMs,
     }
     this.save(login)
     return login
@@ -108,6 +112,17 @@ export class Logins {
     this.save(login)
   }
 
+  expire(login: Login): void {
+    login.expired = true
+    this.save(login)
+  }
+
+  revive(login: Login): void {
+    login.expired = false
+    login.usedMs = Date.now()
+    this.save(login)
+  }
+
   end(login: Login): void {
     this.#forgetSecrets(login)
     this.#all.delete(login.id)
@@ -116,11 +131,12 @@ export class Logins {
 
   save(login: Login): void {
     this.#keep(login)
+    const { usedMs: _, cookies, secrets, expired, ...fields } = login
     this.#save.run({
-      ...login,
-      cookies: JSON.stringify(login.cookies),
-      secrets: JSON.stringify(login.secrets),
-      expired: login.expired ? 1 : 0,
+      ...fields,
+      cookies: JSON.stringify(cookies),
+      secrets: JSON.stringify(secrets),
+      expired: expired ? 1 : 0,
     })
   }
 

@@ -3,6 +3,7 @@
 import { oneOf, type Reader, record, text } from '../fields.ts'
 import type { Call, Reply } from '../http.ts'
 import { RET, Refusal } from '../refusal.ts'
+import type { Knobs } from '../server.ts'
 import type { Account } from '../store/accounts.ts'
 import { type Login, type LoginKind, type Logins, SECRET_COOKIE } from '../store/logins.ts'
 import type { Store } from '../store/store.ts'
@@ -16,7 +17,7 @@ export interface Visitor {
 const KINDS: Record<string, LoginKind> = { '0': 'qq', '1': 'weixin', '2': 'openid' }
 
 /** The account that is logged in with these cookies. */
-export function signIn({ accounts, logins }: Store, call: Call): Visitor {
+export function signIn({ accounts, logins }: Store, call: Call, knobs: Knobs): Visitor {
   const { cookies } = call
   const kind = KINDS[cookies.get('wy_uf') ?? '0']
   if (kind === undefined) throw new Refusal(RET.NOT_LOGGED_IN, 'cookie wy_uf')
@@ -29,6 +30,10 @@ export function signIn({ accounts, logins }: Store, call: Call): Visitor {
       throw new Refusal(RET.NOT_LOGGED_IN, `cookie ${companion}`)
     }
   }
+  const nowMs = Date.now()
+  const idle = knobs.loginIdleMs > 0 && nowMs - login.usedMs >= knobs.loginIdleMs
+  if (idle && !login.expired) logins.expire(login)
+  login.usedMs = nowMs
   if (login.expired) {
     throw new Refusal(kind === 'weixin' ? RET.WEIXIN_EXPIRED : RET.NOT_LOGGED_IN, 'login expired')
   }

@@ -103,7 +103,7 @@ async function takeJson(given: Given): Promise<Reply> {
 function admit({ store, knobs, call }: Given) {
   const nowMs = Date.now()
   const { cmd, g_tk } = QUERY(Object.fromEntries(call.query), 'query')
-  const { account, login } = signIn(store, call)
+  const { account, login } = signIn(store, call, knobs)
   if (g_tk !== undefined) checkToken(store.logins, login, call, knobs.tokenTtlMs, nowMs)
   return { account, login, nowMs, cmd }
 }

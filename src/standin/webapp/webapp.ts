@@ -87,7 +87,7 @@ async function handle(store: Store, knobs: Knobs, call: Call): Promise<Reply> {
   const { name, command } = commandOf(call)
   checkBrowser(call)
   const query = QUERY(Object.fromEntries(call.query), 'query')
-  const { account, login } = signIn(store, call)
+  const { account, login } = signIn(store, call, knobs)
   checkToken(store.logins, login, call, knobs.tokenTtlMs, nowMs)
   const { header, message } = parse(await call.body(BODY_BYTES_MAX), name)
   checkHeader(header, login, call)

@@ -103,6 +103,20 @@ t.test('lost replies: a piece that came is not asked for twice', async (t) => {
   t.equal((await client.piece(body, next.body.channel, content)).body.upload_state, 2)
 })
 
+t.test('redirect: the bytes are elsewhere, for the same cookie', async (t) => {
+  const { client, strike } = await withFaults(t)
+  const content = pattern(100)
+  const { common_upload_rsp } = await client.upload('a', content)
+  const { download_url, cookie_value } = await client.locate(common_upload_rsp.file_id)
+  strike('redirect')
+  const headers = { Cookie: `FTN5K=${cookie_value}` }
+  const { status, headers: got } = await client.send(download_url, { headers })
+  t.equal(status, 302)
+  const target = String(got.location)
+  t.ok((await client.send(target, { headers })).body.equals(content))
+  t.equal((await client.send(target, { headers: { Cookie: '' } })).status, 403)
+})
+
 t.test('the journal names commands and steps, and no secrets', async (t) => {
   const { standin, client } = await withFaults(t)
   await client.list()

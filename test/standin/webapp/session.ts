@@ -80,6 +80,19 @@ t.test('a dead login is led to the login page', async (t) => {
   t.equal((await client.send('/login.html')).status, 200)
 })
 
+t.test('a login that nobody keeps alive lapses', async (t) => {
+  const { standin, client } = await withWebapp(t)
+  standin.admin.setKnobs({ loginIdleMs: 1_000_000 })
+  t.equal(await ret(client), 0)
+  standin.admin.setKnobs({ loginIdleMs: 1 })
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  t.equal((await client.disk()).status, 302)
+  standin.admin.setKnobs({ loginIdleMs: 1_000_000 })
+  t.equal(await ret(client), 190051, 'for good')
+  standin.admin.reviveSession()
+  t.equal(await ret(client), 0)
+})
+
 t.test('cookies are renewed with a reply; the old ones work until the next time', async (t) => {
   const { standin, client } = await withWebapp(t)
   const stale = new WebappClient(standin.url, client.cookieHeader())
