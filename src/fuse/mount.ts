@@ -24,7 +24,10 @@ export interface MountOptions {
   vfs: Vfs
   mountpoint: string
   allowOther: boolean
-  /** Looks like a remote file system to desktops, so that they do not read every file for thumbnails. */
+  /**
+   * Looks like a remote file system to desktops, so that they do not read every file for
+   * thumbnails.
+   */
   desktopRemote: boolean
   readOnly: boolean
   log: Logger
@@ -51,6 +54,7 @@ export async function mountFuse(options: MountOptions): Promise<Mount> {
 
 function fuseOptions({
   vfs,
+  mountpoint,
   allowOther,
   desktopRemote,
   readOnly,
@@ -68,16 +72,28 @@ function fuseOptions({
     entryTimeout: vfs.ttlMs / 1000,
     attrTimeout: vfs.ttlMs / 1000,
     force: true,
-    onError: (error, operation) =>
-      log.error({ err: error, operation }, 'the binding reports an error'),
+    onError: (error, operation) => void reportError(error, operation, mountpoint, log),
   }
+}
+
+/** When somebody else unmounts, the binding misses its loop: no error of anybody's. */
+async function reportError(
+  error: unknown,
+  operation: string,
+  mountpoint: string,
+  log: Logger,
+): Promise<void> {
+  const isEnd = (error as NodeJS.ErrnoException)?.code === 'EFUSELOOPEXIT'
+  if (isEnd && !(await isMounted(mountpoint))) log.info('unmounted from outside')
+  else log.error({ err: error, operation }, 'the binding reports an error')
 }
 
 /** Makes the kernel forget entries that changed on the service. */
 function invalidateFrom(vfs: Vfs, fuse: Fuse, log: Logger): void {
   const queue = new PQueue({ concurrency: NOTIFICATIONS_MAX })
-  // Never from within an operation: the kernel holds locks there that the notification waits for. The
-  // binding recognises an operation by its async context, so this one is made outside of all of them.
+  // Never from within an operation: the kernel holds locks there that the notification waits for.
+  // The binding recognises an operation by its async context, so this one is made outside of all
+  // of them.
   const outside = new AsyncResource('weiyun-mount:invalidate')
   const pending = new Set<string>()
   vfs.onInvalid = (path) => {

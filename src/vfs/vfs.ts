@@ -1,5 +1,5 @@
-// The file system: a method for each system call that names a path, and the life of the parts behind it. Paths
-// come in and end here; everything further down knows inodes.
+// The file system: a method for each system call that names a path, and the life of the parts
+// behind it. Paths come in and end here; everything further down knows inodes.
 import { constants } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from '../base/log.ts'
@@ -9,7 +9,13 @@ import { Hasher } from '../cache/hasher.ts'
 import { Space } from '../cache/space.ts'
 import { StagingArea } from '../cache/staging.ts'
 import type { StateFile } from '../cache/state.ts'
-import { type DirRef, type Drive, type Session, WeiyunError } from '../weiyun/index.ts'
+import {
+  type DirRef,
+  type Drive,
+  type Session,
+  type Traffic,
+  WeiyunError,
+} from '../weiyun/index.ts'
 import { AccountCache } from './account.ts'
 import {
   getXattr,
@@ -48,7 +54,10 @@ const METADATA_MS = 10_000
 const RENAME_NOREPLACE = 1
 /** libfuse renames a file to this when it is removed while open. */
 const HIDDEN = /^\.fuse_hidden[0-9a-f]+$/u
-/** A file manager that finds no trash folder deletes for good, which on the drive is the recycle bin. */
+/**
+ * A file manager that finds no trash folder deletes for good, which on the drive is the recycle
+ * bin.
+ */
 const TRASH = /^\.Trash(?:-\d+)?$/u
 
 export interface VfsOptions extends Ownership {
@@ -80,7 +89,11 @@ export interface PendingEntry {
   /** Bytes of it that the service has. */
   sent: number
   state: 'open' | 'waiting' | 'uploading' | 'removing' | 'error'
+  /** Bytes a second since this attempt began to send; absent while nothing is on its way. */
+  rate?: number
   error?: string
+  /** Name of the failure, for those who want to say it in other words; unknown after a restart. */
+  code?: string
   /** Seconds since the oldest unsaved change. */
   age: number
 }
@@ -90,7 +103,9 @@ export interface VfsStatus {
   state: 'ready' | 'draining'
   pending: PendingEntry[]
   quota?: { total: number; used: number }
-  cache: { bytes: number; capacity: number }
+  /** `hits` and `misses` count blocks of 64 KiB that were asked for. */
+  cache: { bytes: number; capacity: number; hits: number; misses: number }
+  traffic: Traffic
   session: Connection
 }
 
@@ -121,7 +136,7 @@ export class Vfs {
   readonly #writeBack: WriteBack
   readonly #isLocalOnly: (name: string) => boolean
   readonly #release: () => void
-  readonly #sent = new Map<FileInode, number>()
+  readonly #sent = new Map<FileInode, Sending>()
   /** Files removed while open, by the names under which libfuse goes on asking for them. */
   readonly #hidden = new Map<string, FileInode>()
   #rooting: Promise<void> | undefined
@@ -147,7 +162,7 @@ export class Vfs {
     const sourceOf = (file: FileInode, version: RemoteFile): Source => this.#sourceOf(file, version)
     const writer = new Writer({ tree, state, staging, blocks, reader, hasher, sourceOf, log })
     const onProgress = (file: FileInode, sent: number): void => {
-      this.#sent.set(file, sent)
+      this.#noteSent(file, sent)
       this.#writeBack.progress()
     }
     const steps = new Steps({ tree, listings, writer, drive, onProgress })
@@ -173,6 +188,7 @@ export class Vfs {
     listings.onOutcome = (error) => writeBack.heard(error)
     writer.onSent = (file) => {
       this.#sent.delete(file)
+      account.spent(file.size)
       files.sent(file)
     }
     writeBack.onDoubt = (ino) => {
@@ -192,8 +208,9 @@ export class Vfs {
   }
 
   /**
-   * Opens state and caches, takes up what an earlier run left unsent, and is ready to serve: without network and
-   * without a valid session too, if the drive was seen before. Rejects when nothing can be served.
+   * Opens state and caches, takes up what an earlier run left unsent, and is ready to serve:
+   * without network and without a valid session too, if the drive was seen before. Rejects when
+   * nothing can be served.
    */
   static async open(parts: VfsParts): Promise<Vfs> {
     const opened = await openCache(parts)
@@ -396,12 +413,16 @@ export class Vfs {
       state: this.#draining ? 'draining' : 'ready',
       pending: this.#tree.pending().map((inode) => this.#pendingEntry(inode)),
       ...(quota !== undefined && { quota }),
-      cache: { bytes: this.#space.used, capacity: this.#space.capacity },
+      cache: this.#cacheStatus(),
+      traffic: this.#parts.drive.traffic,
       session: this.#writeBack.connection,
     }
   }
 
-  /** Waits until everything below a path (all without one) is on the service; rejects with what stands in the way. */
+  /**
+   * Waits until everything below a path (all without one) is on the service; rejects with what
+   * stands in the way.
+   */
   async sync(path?: string): Promise<void> {
     const top = path === undefined ? this.#tree.root : await this.#resolve(path)
     await this.#writeBack.settled((inode) => top === this.#tree.root || this.#isWithin(inode, top))
@@ -471,7 +492,9 @@ export class Vfs {
     return at
   }
 
-  /** On the way to something deeper a known entry is taken as it is: its own directory will tell. */
+  /**
+   * On the way to something deeper a known entry is taken as it is: its own directory will tell.
+   */
   async #child(dir: DirInode, name: string, isLast = true): Promise<Inode | undefined> {
     const known = dir.listed ? this.#tree.lookup(dir, name) : undefined
     if (known !== undefined && (!isLast || this.#listings.isFresh(dir))) return known
@@ -506,7 +529,10 @@ export class Vfs {
     return path === null ? this.files.inodeOf(fh) : this.#resolve(path)
   }
 
-  /** Finds the directory that is to be the root of the mount, once; later runs know it from the state file. */
+  /**
+   * Finds the directory that is to be the root of the mount, once; later runs know it from the
+   * state file.
+   */
   #findRoot(): Promise<void> {
     this.#rooting ??= this.#askRoot().catch((error: unknown) => {
       this.#rooting = undefined
@@ -593,7 +619,10 @@ export class Vfs {
     await this.#settleIfStrict(file)
   }
 
-  /** Takes an entry out of sight, and with it the wish for its unsent bytes. In one transaction: a crash does both or nothing. */
+  /**
+   * Takes an entry out of sight, and with it the wish for its unsent bytes. In one transaction: a
+   * crash does both or nothing.
+   */
   #detach(inode: Inode): void {
     if (inode.kind === 'file') this.#writer.renounce(inode)
     this.#tree.detach(inode)
@@ -603,7 +632,9 @@ export class Vfs {
     if (file.opens === 0) await this.#writer.discard(file)
   }
 
-  /** Without write-back a call returns when the service has done it, and with the service's error. */
+  /**
+   * Without write-back a call returns when the service has done it, and with the service's error.
+   */
   async #settleIfStrict(inode: Inode): Promise<void> {
     if (
       this.#parts.options.writeBackMs > 0 ||
@@ -627,21 +658,42 @@ export class Vfs {
     return inode.busy ? 'uploading' : 'pending'
   }
 
+  #cacheStatus(): VfsStatus['cache'] {
+    const { hits, misses } = this.#blocks.stats()
+    return { bytes: this.#space.used, capacity: this.#space.capacity, hits, misses }
+  }
+
+  #noteSent(file: FileInode, bytes: number): void {
+    const before = this.#sent.get(file)
+    const nowMs = performance.now()
+    const goesOn = before && bytes >= before.bytes && nowMs - before.lastMs < SENDING_PAUSE_MS
+    const { firstBytes, firstMs } = goesOn ? before : { firstBytes: bytes, firstMs: nowMs }
+    this.#sent.set(file, { bytes, firstBytes, firstMs, lastMs: nowMs })
+  }
+
+  #rateOf(file: FileInode): number {
+    const { bytes, firstBytes, firstMs } = this.#sent.get(file) ?? NOT_SENDING
+    return (1000 * (bytes - firstBytes)) / Math.max(1, performance.now() - firstMs)
+  }
+
   #pendingEntry(inode: Inode): PendingEntry {
     const { error } = inode
+    const code = this.#writeBack.refusalCode(inode)
     const isOpen = inode.kind === 'file' && inode.writers > 0
     const idle = inode.parent === undefined ? 'removing' : isOpen ? 'open' : 'waiting'
     return {
       path: `/${this.#tree.path(inode).join('/')}`,
       size: inode.kind === 'file' && inode.parent !== undefined ? inode.size : 0,
-      sent: inode.kind === 'file' ? (this.#sent.get(inode) ?? 0) : 0,
+      sent: inode.kind === 'file' ? (this.#sent.get(inode)?.bytes ?? 0) : 0,
       state:
         error !== undefined
           ? 'error'
           : inode.busy && inode.parent !== undefined
             ? 'uploading'
             : idle,
+      ...(inode.kind === 'file' && inode.busy && { rate: this.#rateOf(inode) }),
       ...(error !== undefined && { error }),
+      ...(error !== undefined && code !== undefined && { code }),
       age: Math.max(0, (Date.now() - (inode.changedMs ?? Date.now())) / 1000),
     }
   }
@@ -650,7 +702,7 @@ export class Vfs {
     const pending = this.#tree.pending()
     const bytes = pending.reduce((sum, inode) => {
       return inode.kind === 'file' && inode.stagedId !== undefined
-        ? sum + inode.size - (this.#sent.get(inode) ?? 0)
+        ? sum + inode.size - (this.#sent.get(inode)?.bytes ?? 0)
         : sum
     }, 0)
     return { files: pending.length, bytes }
@@ -672,6 +724,20 @@ export class Vfs {
     }
   }
 }
+
+/**
+ * How an upload is getting on: bytes that the service has, and where and when this attempt began.
+ */
+interface Sending {
+  readonly bytes: number
+  readonly firstBytes: number
+  readonly firstMs: number
+  readonly lastMs: number
+}
+
+const NOT_SENDING: Sending = { bytes: 0, firstBytes: 0, firstMs: 0, lastMs: 0 }
+/** After so long without a byte it is another attempt, with a rate of its own. */
+const SENDING_PAUSE_MS = 10_000
 
 /** The work goes on when the wait is over, for the next caller. */
 async function within<T>(work: Promise<T>, limitMs: number): Promise<T> {

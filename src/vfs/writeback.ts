@@ -1,5 +1,6 @@
-// The queue that makes dirty entries clean. It holds no work of its own: what is pending follows from the tree.
-// It decides when an entry's next step is taken, how many at once, and what a failure means for it.
+// The queue that makes dirty entries clean. It holds no work of its own: what is pending follows
+// from the tree. It decides when an entry's next step is taken, how many at once, and what a
+// failure means for it.
 import PQueue from 'p-queue'
 import type { Logger } from '../base/log.ts'
 import type { StateFile } from '../cache/state.ts'
@@ -13,9 +14,15 @@ import type { Tree } from './tree.ts'
 /** First and longest pause after a failure that may pass; doubled in between, with jitter. */
 const PAUSE_MS_MIN = 500
 const PAUSE_MS_MAX = 120_000
-/** What the service refuses for good is tried again this seldom: a full drive may have been emptied. */
+/**
+ * What the service refuses for good is tried again this seldom: a full drive may have been
+ * emptied.
+ */
 const REFUSED_PAUSE_MS = 10 * 60_000
-/** A batch of removals is closed when no further one came for so long, or at the latest after so long. */
+/**
+ * A batch of removals is closed when no further one came for so long, or at the latest after so
+ * long.
+ */
 const BATCH_MS = 50
 const BATCH_MS_MAX = 1_000
 const COMMANDS_MAX = 4
@@ -112,7 +119,9 @@ export class WriteBack {
     this.#aborts.get(file)?.abort()
   }
 
-  /** What somebody else heard of the service: whether it answers, and whether it knows our session. */
+  /**
+   * What somebody else heard of the service: whether it answers, and whether it knows our session.
+   */
   heard(error: unknown): void {
     if (isWeiyunError(error, 'SESSION_EXPIRED')) this.connection = 'expired'
     else if (isWeiyunError(error, 'UNREACHABLE', 'TIMEOUT')) this.connection = 'unreachable'
@@ -128,8 +137,8 @@ export class WriteBack {
   }
 
   /**
-   * Waits until nothing of `includes` is pending; open files are sent as they are. Rejects with the first refusal, when there
-   * is no valid session, or after `idleMs` in which nothing got on.
+   * Waits until nothing of `includes` is pending; open files are sent as they are. Rejects with
+   * the first refusal, when there is no valid session, or after `idleMs` in which nothing got on.
    */
   async settled(
     includes: (inode: Inode) => boolean,
@@ -162,6 +171,12 @@ export class WriteBack {
     } else if (this.#timers.has(inode.ino) && !this.#failures.has(inode.ino)) {
       this.#schedule(inode, 0)
     }
+  }
+
+  /** Why an entry could not be sent at the last attempt, as the name of a failure. */
+  refusalCode(inode: Inode): string | undefined {
+    const cause = this.#refusals.get(inode.ino)
+    return cause instanceof Error && 'code' in cause ? String(cause.code) : undefined
   }
 
   #refusal(inode: Inode): Error {
@@ -209,7 +224,10 @@ export class WriteBack {
     this.#timers.set(inode.ino, timer)
   }
 
-  /** How long an entry must still be left alone, in ms. Making a directory cannot be spared by waiting. */
+  /**
+   * How long an entry must still be left alone, in ms. Making a directory cannot be spared by
+   * waiting.
+   */
   #quietLeft(inode: Inode): number {
     if (inode.kind === 'dir' && inode.remote === undefined) return 0
     const isDirty = inode.kind === 'file' && inode.stagedId !== undefined

@@ -2,6 +2,7 @@
 // mounts; whoever calls it remembers the tree. All sizes and offsets are bytes, all times are
 // milliseconds since 1970 UTC, all hashes lower-case hex.
 import type { Session } from './session.ts'
+import type { Traffic } from './transport.ts'
 
 /** A directory as commands need it: its key and the key of the directory it lies in. */
 export interface DirRef {
@@ -80,7 +81,9 @@ export interface Account {
 
 /** What a dialect can do, so that callers ask instead of guessing which one they talk to. */
 export interface Features {
-  /** Renames and moves without touching bytes. Becomes false when the service refuses the commands. */
+  /**
+   * Renames and moves without touching bytes. Becomes false when the service refuses the commands.
+   */
   readonly nativeRename: boolean
   /** Listings can be conditional on a stamp. */
   readonly conditionalList: boolean
@@ -124,23 +127,29 @@ export interface UploadOptions extends CallOptions {
   /** What `onResumable` was last called with for the same source, directory and name. */
   readonly resume?: string
   /**
-   * Called with an opaque token from which the upload can go on after a failure or a restart: before the
-   * first request, and again when there is more to tell. Only the newest is good.
+   * Called with an opaque token from which the upload can go on after a failure or a restart:
+   * before the first request, and again when there is more to tell. Only the newest is good.
    */
   readonly onResumable?: (token: string) => void
   /** Called with the number of bytes the service has. */
   readonly onProgress?: (sent: number) => void
 }
 
-/** Result of one item of a batch: `undefined` is success, "was already gone" included for removals. */
+/**
+ * Result of one item of a batch: `undefined` is success, "was already gone" included for removals.
+ */
 export type ItemError = Error | undefined
 
 /**
- * A Weiyun drive. Every method is safe to repeat after a failure, may be called concurrently, keeps to
- * the account's limits by itself (lanes, batch sizes, request rate) and rejects with a WeiyunError.
+ * A Weiyun drive. Every method is safe to repeat after a failure, may be called concurrently,
+ * keeps to the account's limits by itself (lanes, batch sizes, request rate) and rejects with a
+ * WeiyunError.
  */
 export interface Drive {
   readonly features: Features
+
+  /** What was sent and received so far. */
+  readonly traffic: Traffic
 
   /** Account, limits and quota, asked anew each time. */
   account(options?: CallOptions): Promise<Account>
@@ -151,25 +160,31 @@ export interface Drive {
     options?: CallOptions & { readonly stamp?: string },
   ): Promise<Listing | 'unchanged'>
 
-  /** Makes a directory. Rejects with EXISTS when the name is taken (after a lost reply: by ourselves). */
+  /**
+   * Makes a directory. Rejects with EXISTS when the name is taken (after a lost reply: by
+   * ourselves).
+   */
   makeDir(dir: DirRef, name: string, options?: CallOptions): Promise<DirEntry>
 
   /**
-   * Removes entries into the recycle bin, in as many batches as the limits ask for. A directory goes with all that is
-   * in it. A file whose version is no longer that of the item is left alone: STALE.
+   * Removes entries into the recycle bin, in as many batches as the limits ask for. A directory
+   * goes with all that is in it. A file whose version is no longer that of the item is left alone:
+   * STALE.
    */
   remove(items: readonly RemoveItem[], options?: CallOptions): Promise<ItemError[]>
 
   /**
-   * Renames and moves in one go, as far as the service can. Name and directory may both change. Rejects with UNSUPPORTED when the service
-   * has no such command (and `features.nativeRename` is false from then on), EXISTS when the new name is taken. A service
-   * that gives the entry another name instead says nothing: list `to` afterwards where that matters.
+   * Renames and moves in one go, as far as the service can. Name and directory may both change.
+   * Rejects with UNSUPPORTED when the service has no such command (and `features.nativeRename` is
+   * false from then on), EXISTS when the new name is taken. A service that gives the entry another
+   * name instead says nothing: list `to` afterwards where that matters.
    */
   move(item: RemoveItem, to: DirRef, newName: string, options?: CallOptions): Promise<void>
 
   /**
-   * Streams the bytes `offset` up to `offset + length` of one version. Yields exactly that many or rejects (CORRUPT for what
-   * cannot be mended by asking again, STALE or NOT_FOUND when the version is gone). Interrupted bodies are resumed inside.
+   * Streams the bytes `offset` up to `offset + length` of one version. Yields exactly that many or
+   * rejects (CORRUPT for what cannot be mended by asking again, STALE or NOT_FOUND when the
+   * version is gone). Interrupted bodies are resumed inside.
    */
   read(
     dir: DirRef,
@@ -179,7 +194,10 @@ export interface Drive {
     options?: CallOptions,
   ): AsyncIterable<Buffer>
 
-  /** Puts known content under a name without sending a byte; `undefined` when the service does not have it. */
+  /**
+   * Puts known content under a name without sending a byte; `undefined` when the service does not
+   * have it.
+   */
   uploadByHash(
     dir: DirRef,
     name: string,
@@ -188,8 +206,9 @@ export interface Drive {
   ): Promise<FileEntry | undefined>
 
   /**
-   * Uploads, by hash where the service knows the content, else by sending. The entry's `name` is the one
-   * that the service gave, which may differ from the one asked for when that was taken. Broken entries of its own are removed.
+   * Uploads, by hash where the service knows the content, else by sending. The entry's `name` is
+   * the one that the service gave, which may differ from the one asked for when that was taken.
+   * Broken entries of its own are removed.
    */
   upload(
     dir: DirRef,
@@ -198,7 +217,9 @@ export interface Drive {
     options?: UploadOptions,
   ): Promise<FileEntry>
 
-  /** Goes on with another session of the same account, after a login: a running mount is revived. */
+  /**
+   * Goes on with another session of the same account, after a login: a running mount is revived.
+   */
   useSession(session: Session): void
 
   /** Gives up what is under way and closes connections. */

@@ -49,9 +49,15 @@ export interface DriveConfig extends HostsConfig {
   /** Says who we are, and by its `dialect` how to talk. */
   readonly session: Session
   readonly log?: Logger
-  /** Time without progress after which a request fails, 10,000 by default. A long transfer has no limit. */
+  /**
+   * Time without progress after which a request fails, 10,000 by default. A long transfer has no
+   * limit.
+   */
   readonly timeoutMs?: number
-  /** Ceiling on listings and commands, 50 by default, more for some seconds after a pause; 0 is none. */
+  /**
+   * Ceiling on listings and commands, 50 by default, more for some seconds after a pause; 0 is
+   * none.
+   */
   readonly requestsPerSecond?: number
   /** Bytes a second; 0, the default, is no limit. */
   readonly bwlimitUp?: number

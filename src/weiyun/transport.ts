@@ -1,5 +1,6 @@
-// HTTP: the only file that knows undici. One request at a time goes through here, with a limit on the
-// time without progress, and what is logged or thrown carries no query value, cookie or signed path.
+// HTTP: the only file that knows undici. One request at a time goes through here, with a limit on
+// the time without progress, and what is logged or thrown carries no query value, cookie or signed
+// path.
 import { Readable } from 'node:stream'
 import { Agent, type Dispatcher, errors } from 'undici'
 import type { Logger } from '../base/log.ts'
@@ -13,8 +14,8 @@ const USER_AGENT =
 const REPLY_BYTES_MAX = 256 * 1024 * 1024
 
 /**
- * The kernel swallows this much of a body and does not tell how it gets on, so a body earns time by its
- * length, at a speed that the slowest usable line has.
+ * The kernel swallows this much of a body and does not tell how it gets on, so a body earns time
+ * by its length, at a speed that the slowest usable line has.
  */
 const UNSEEN_BYTES_MAX = 1024 * 1024
 const SLOWEST_BYTES_PER_SECOND = 16 * 1024
@@ -40,13 +41,27 @@ export interface HttpRequest {
 export interface HttpReply {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  /** Read it to its end, leave the loop early, or call `discard`: else the connection stays taken. */
+  /**
+   * Read it to its end, leave the loop early, or call `discard`: else the connection stays taken.
+   */
   readonly body: AsyncIterable<Buffer>
   discard(): void
 }
 
 export interface TextReply extends Omit<HttpReply, 'body' | 'discard'> {
   readonly bytes: Buffer
+}
+
+/**
+ * What went over the wire since the drive was opened: bodies only, bytes that were sent again
+ * included.
+ */
+export interface Traffic {
+  readonly requests: number
+  /** Requests without a usable reply, whatever the reply would have said. */
+  readonly failures: number
+  readonly sentBytes: number
+  readonly receivedBytes: number
 }
 
 export interface TransportOptions {
@@ -59,6 +74,7 @@ export class Transport {
   readonly #timeoutMs: number
   // As many connections as requests at once: the lanes bound those.
   readonly #agent: Agent
+  readonly #traffic = { requests: 0, failures: 0, sentBytes: 0, receivedBytes: 0 }
 
   constructor({ log, timeoutMs }: TransportOptions) {
     this.#log = log
@@ -70,26 +86,40 @@ export class Transport {
     })
   }
 
-  /** Sends a request and answers when the reply's headers are here. Redirects are replies like others. */
+  get traffic(): Traffic {
+    return { ...this.#traffic }
+  }
+
+  /**
+   * Sends a request and answers when the reply's headers are here. Redirects are replies like
+   * others.
+   */
   async open(request: HttpRequest, call: Call): Promise<HttpReply> {
     call.throwIfAborted()
     const startedMs = performance.now()
+    // Lines about one request share its number; `failed` may come long after `status`.
+    const id = ++this.#traffic.requests
     const log = (outcome: object) => {
       const tookMs = Math.round(performance.now() - startedMs)
+      const { method } = request
       this.#log.debug(
-        { method: request.method, url: loggedUrl(request), tookMs, ...outcome },
+        { request: id, method, url: loggedUrl(request), tookMs, ...outcome },
         'request',
       )
+    }
+    const failed = (error: unknown) => {
+      const translated = translate(error, request, call)
+      if (translated.code !== 'ABORTED') this.#traffic.failures += 1
+      log({ failed: translated.message })
+      return translated
     }
     try {
       const reply = await this.#agent.request(this.#dispatchOptions(request, call))
       call.progress()
       log({ status: reply.statusCode })
-      return this.#httpReply(reply, request, call)
+      return this.#httpReply(reply, request, call, failed)
     } catch (error) {
-      const translated = translate(error, request, call)
-      log({ failed: translated.message })
-      throw translated
+      throw failed(error)
     }
   }
 
@@ -117,6 +147,7 @@ export class Transport {
   ): Dispatcher.RequestOptions {
     const isStream = typeof body === 'object' && 'parts' in body
     const bodyBytes = isStream ? body.length : Buffer.byteLength(body ?? '')
+    if (!isStream) this.#traffic.sentBytes += bodyBytes
     const unseenMs = (Math.min(bodyBytes, UNSEEN_BYTES_MAX) / SLOWEST_BYTES_PER_SECOND) * 1000
     return {
       origin: url.origin,
@@ -129,13 +160,18 @@ export class Transport {
         ...headers,
         ...(isStream && { 'content-length': String(bodyBytes) }),
       },
-      body: isStream ? Readable.from(watched(body, call)) : (body ?? null),
+      body: isStream ? Readable.from(this.#watched(body, call)) : (body ?? null),
       signal: call.signal,
       headersTimeout: this.#timeoutMs + unseenMs,
     }
   }
 
-  #httpReply(reply: Dispatcher.ResponseData, request: HttpRequest, call: Call): HttpReply {
+  #httpReply(
+    reply: Dispatcher.ResponseData,
+    request: HttpRequest,
+    call: Call,
+    failed: (error: unknown) => WeiyunError,
+  ): HttpReply {
     const { statusCode: status, headers, body } = reply
     // Abandoning a body makes undici report that it was abandoned; nobody is left to hear it.
     body.on('error', () => {})
@@ -149,29 +185,31 @@ export class Transport {
       discard()
       throw new WeiyunError('BAD_REPLY', `${loggedUrl(request)}: the reply is compressed`)
     }
-    return { status, headers, body: readBody(body, request, call), discard }
+    return { status, headers, body: this.#readBody(body, call, failed), discard }
   }
-}
 
-async function* watched({ parts }: HttpBody, call: Call): AsyncGenerator<Buffer> {
-  for await (const part of parts()) {
-    call.progress()
-    yield part
-  }
-}
-
-async function* readBody(
-  body: AsyncIterable<Buffer>,
-  request: HttpRequest,
-  call: Call,
-): AsyncGenerator<Buffer, void, undefined> {
-  try {
-    for await (const part of body) {
+  async *#watched({ parts }: HttpBody, call: Call): AsyncGenerator<Buffer> {
+    for await (const part of parts()) {
       call.progress()
+      this.#traffic.sentBytes += part.length
       yield part
     }
-  } catch (error) {
-    throw translate(error, request, call)
+  }
+
+  async *#readBody(
+    body: AsyncIterable<Buffer>,
+    call: Call,
+    failed: (error: unknown) => WeiyunError,
+  ): AsyncGenerator<Buffer, void, undefined> {
+    try {
+      for await (const part of body) {
+        call.progress()
+        this.#traffic.receivedBytes += part.length
+        yield part
+      }
+    } catch (error) {
+      throw failed(error)
+    }
   }
 }
 

@@ -83,6 +83,10 @@ export class ClassicDrive implements api.Drive {
     return { nativeRename: this.#nativeRename, conditionalList: true, stripsDots: false }
   }
 
+  get traffic(): api.Drive['traffic'] {
+    return this.#transport.traffic
+  }
+
   async account(options: api.CallOptions = {}): Promise<api.Account> {
     return this.#calls.run(options, async (call) => {
       const { checksum: _, ...account } = await this.#account.ask(call)
@@ -223,8 +227,8 @@ export class ClassicDrive implements api.Drive {
     }
   }
 
-  // The main directory's parent belongs to the system; where the service will not list by way of it, the
-  // command of its own does, at the price of never being conditional.
+  // The main directory's parent belongs to the system; where the service will not list by way of
+  // it, the command of its own does, at the price of never being conditional.
   async #list(
     dir: api.DirRef,
     stamp: string | undefined,

@@ -140,7 +140,8 @@ export class WebappDrive implements api.Drive {
     length: number,
     options: api.CallOptions = {},
   ): AsyncIterable<Buffer> {
-    // An overwritten file may keep its id, and what makes a version is not documented: content tells.
+    // An overwritten file may keep its id, and what makes a version is not documented: content
+    // tells.
     const key = `${file.id}/${file.version}/${file.sha1 ?? ''}`
     const resolve = (call: Call) =>
       this.#lanes.ask('commands', call, () => resolveData(this.#client, dir, file, call))
