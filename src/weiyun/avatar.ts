@@ -62,7 +62,13 @@ async function fetchAvatar(uin: string, imageType: number, means: Means): Promis
   const { transport, hosts, call } = means
   const url = hosts.url('avatar', '/getface')
   // `keytpye` is the service's own spelling.
-  url.search = `appid=527020901&imgtype=${imageType}&encrytype=0&devtype=0&keytpye=0&uin=${encodeURIComponent(uin)}`
+  const parameters = {
+    appid: '527020901',
+    imgtype: String(imageType),
+    encrytype: '0',
+    devtype: '0',
+  }
+  url.search = String(new URLSearchParams({ ...parameters, keytpye: '0', uin }))
   const { status, bytes } = await transport.fetch({ method: 'GET', url }, call)
   if (status !== 200) throw new WeiyunError('SERVER', `getface: HTTP ${status}`)
   const address = text(decodeJsonp(bytes.toString('utf8'), 'pt.setHeader'), uin)

@@ -1,5 +1,5 @@
-// One call of the drive, from its caller's point of view: how urgent it is, when it is given up, and how
-// often it is worth repeating. Passed down through every layer that waits.
+// One call of the drive, from its caller's point of view: how urgent it is, when it is given up,
+// and how often it is worth repeating. Passed down through every layer that waits.
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CallOptions, Priority } from './drive.ts'
@@ -44,7 +44,9 @@ export class Call {
     this.#controller.abort(reason)
   }
 
-  /** Something arrived: patience begins anew. Background work needs none, its requests have limits. */
+  /**
+   * Something arrived: patience begins anew. Background work needs none, its requests have limits.
+   */
   progress(): void {
     this.#progressMs = performance.now()
     if (this.priority !== 'user' || this.#ended || this.signal.aborted) return
@@ -65,8 +67,8 @@ export class Call {
   }
 
   /**
-   * Waits, unless the call is given up meanwhile. The timer keeps the process alive on purpose: a script
-   * that awaits this call must not end in the middle of it.
+   * Waits, unless the call is given up meanwhile. The timer keeps the process alive on purpose: a
+   * script that awaits this call must not end in the middle of it.
    */
   async sleep(ms: number): Promise<void> {
     await sleep(ms, undefined, { signal: this.signal }).catch(() => {})
@@ -97,10 +99,13 @@ export class Call {
     }
   }
 
-  /** How long to wait before trying again after so many failures in a row; `undefined`: not at all. */
+  /**
+   * How long to wait before trying again after so many failures in a row; `undefined`: not at all.
+   */
   retryDelayMs(error: unknown, failures: number): number | undefined {
     if (!isWeiyunError(error) || !error.retryable || this.signal.aborted) return undefined
-    if (error.code === 'RESTART_TRANSFER') return undefined // by whoever began it, from its beginning
+    // That is repeated from its beginning, by whoever began it.
+    if (error.code === 'RESTART_TRANSFER') return undefined
     if (failures > this.#retriesMax(error)) return undefined
     const stepMs = error.code === 'THROTTLED' ? 1000 : 200
     const delayMs = stepMs * 2 ** (failures - 1) * (0.5 + Math.random())

@@ -1,5 +1,5 @@
-// The calls of a drive that are under way, so that closing it ends them. Both dialects run every method
-// of theirs through here.
+// The calls of a drive that are under way, so that closing it ends them. Both dialects run every
+// method of theirs through here.
 import { Call, type CallSettings } from './call.ts'
 import type { CallOptions } from './drive.ts'
 import { WeiyunError } from './errors.ts'

@@ -1,5 +1,5 @@
-// Reading fields out of replies, for both dialects. The service sends numbers as numbers or as decimal
-// strings, and an empty list as null or not at all, so nothing here trusts a type.
+// Reading fields out of replies, for both dialects. The service sends numbers as numbers or as
+// decimal strings, and an empty list as null or not at all, so nothing here trusts a type.
 import { WeiyunError } from './errors.ts'
 
 export type Fields = Readonly<Record<string, unknown>>
@@ -43,7 +43,10 @@ export function needSize(fields: Fields, key: string): number {
   return value
 }
 
-/** Absent, null and empty lists are the same; anything else that is not a list of objects is BAD_REPLY. */
+/**
+ * Absent, null and empty lists are the same; anything else that is not a list of objects is
+ * BAD_REPLY.
+ */
 export function list(fields: Fields, key: string): Fields[] {
   const value = fields[key] ?? []
   if (!Array.isArray(value) || !value.every(isFields)) throw missing(key)

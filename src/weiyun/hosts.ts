@@ -1,4 +1,5 @@
-// Where the parts of the service live, and which addresses named in its replies we are willing to go to.
+// Where the parts of the service live, and which addresses named in its replies we are willing to
+// go to.
 import { WeiyunError } from './errors.ts'
 
 /** Base URLs; paths of the protocol are appended to them. */
@@ -25,8 +26,9 @@ export interface Hosts {
 }
 
 /**
- * The names that the site uses over TLS (protocol notes, newcgi 1). The first clients used plain http on
- * `web.cgi.weiyun.com`, `download.cgi.weiyun.com` and `user.weiyun.com`; every request carries the session.
+ * The names that the site uses over TLS (protocol notes, newcgi 1). The first clients used plain
+ * http on `web.cgi.weiyun.com`, `download.cgi.weiyun.com` and `user.weiyun.com`; every request
+ * carries the session.
  */
 export const HOSTS: Hosts = {
   web: 'https://user.weiyun.com/oldcgi',
@@ -71,8 +73,8 @@ export class ServiceHosts {
   }
 
   /**
-   * An address that came in a reply. Only http and https, and a service on this machine cannot send us
-   * off it: a test or a demo never reaches the real one.
+   * An address that came in a reply. Only http and https, and a service on this machine cannot
+   * send us off it: a test or a demo never reaches the real one.
    */
   named(address: string, base?: URL): URL {
     const url = URL.canParse(address, base?.href) ? new URL(address, base?.href) : undefined
@@ -85,7 +87,10 @@ export class ServiceHosts {
     return url
   }
 
-  /** Whether the session's cookies may go there: the service's own hosts, not wherever a reply points. */
+  /**
+   * Whether the session's cookies may go there: the service's own hosts, not wherever a reply
+   * points.
+   */
   isOurs(url: URL): boolean {
     if (this.#names.has(url.hostname)) return true
     return this.#loopbackOnly ? isLoopback(url) : /\.(weiyun|qq)\.com$/.test(url.hostname)

@@ -1,5 +1,5 @@
-// What the account last said about itself, and what follows from it before anything is sent: names that
-// are too long, files that cannot fit.
+// What the account last said about itself, and what follows from it before anything is sent: names
+// that are too long, files that cannot fit.
 import type { Call } from './call.ts'
 import type { Account, Limits, Quota } from './drive.ts'
 import { WeiyunError } from './errors.ts'

@@ -1,5 +1,6 @@
-// Lanes of concurrency: so many listings, commands, downloads and uploads at once, the urgent first; and
-// for listings and commands a ceiling on requests a second, because services of this kind punish scans.
+// Lanes of concurrency: so many listings, commands, downloads and uploads at once, the urgent
+// first; and for listings and commands a ceiling on requests a second, because services of this
+// kind punish scans.
 import PQueue from 'p-queue'
 import type { Logger } from '../base/log.ts'
 import { type Call, type RetryOptions, retry } from './call.ts'
@@ -8,7 +9,10 @@ import { Throttle } from './throttle.ts'
 
 const RANK: Record<Priority, number> = { user: 2, ahead: 1, background: 0 }
 
-/** The account advertises no figure for short commands; this keeps a big `rm -r` from being a flood. */
+/**
+ * The account advertises no figure for short commands; this keeps a big `rm -r` from being a
+ * flood.
+ */
 const COMMANDS_MAX = 4
 
 export class Lane {
@@ -43,11 +47,17 @@ export class Lane {
   }
 }
 
-/** Seconds' worth of requests that may go out at once: a folder tree being opened, a folder being deleted. */
+/**
+ * Seconds' worth of requests that may go out at once: a folder tree being opened, a folder being
+ * deleted.
+ */
 const BURST_SECONDS = 5
 
 export interface LanesOptions {
-  /** Ceiling on listings and commands; 0 is none. Uploads and downloads are bounded by their lanes alone. */
+  /**
+   * Ceiling on listings and commands; 0 is none. Uploads and downloads are bounded by their lanes
+   * alone.
+   */
   readonly requestsPerSecond: number
   readonly log: Logger
 }
@@ -73,7 +83,10 @@ export class Lanes {
     this.uploads.concurrency = uploadsMax
   }
 
-  /** Sends a listing or a command in its turn, again where that is worth it. `recover`: see `retry`. */
+  /**
+   * Sends a listing or a command in its turn, again where that is worth it. `recover`: see
+   * `retry`.
+   */
   async ask<T>(
     lane: 'listings' | 'commands',
     call: Call,

@@ -1,6 +1,6 @@
 // The service's numbers → our words: storage, password, gateway, CGI and web upload, which all
-// generations share (protocol notes, errors 3-7). What a number means for one command only is decided
-// there: the sets at the end name those cases.
+// generations share (protocol notes, errors 3-7). What a number means for one command only is
+// decided there: the sets at the end name those cases.
 import type { ErrorCode } from './errors.ts'
 
 /** Numbers with the same consequence; anything in no row is SERVER. */
@@ -50,10 +50,15 @@ const ROWS: ReadonlyArray<readonly [ErrorCode, readonly number[]]> = [
 
 const CODES = new Map(ROWS.flatMap(([code, rets]) => rets.map((ret) => [ret, code] as const)))
 
-/** "Over the limit": of a batch, or for anything else of the account's number of files (errors 10). */
+/**
+ * "Over the limit": of a batch, or for anything else of the account's number of files (errors 10).
+ */
 const RET_OVER_LIMIT = 1086
 
-/** What a non-zero result number means. Unknown numbers are SERVER: worth asking again, a few times. */
+/**
+ * What a non-zero result number means. Unknown numbers are SERVER: worth asking again, a few
+ * times.
+ */
 export function errorCodeOf(ret: number, { isBatch }: { isBatch: boolean }): ErrorCode {
   if (ret === RET_OVER_LIMIT && !isBatch) return 'QUOTA'
   return CODES.get(ret) ?? 'SERVER'

@@ -1,5 +1,5 @@
-// Who we are to the service: the session as the user hands it over, its file, and changes that arrive
-// as Set-Cookie. Everything in here is a secret.
+// Who we are to the service: the session as the user hands it over, its file, and changes that
+// arrive as Set-Cookie. Everything in here is a secret.
 import { randomBytes } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
 import { WeiyunError } from './errors.ts'
@@ -59,8 +59,8 @@ function cookieValue(fields: Fields, key: string): string {
 }
 
 /**
- * Reads a session file. FORBIDDEN when others than its owner can read it, NOT_FOUND when there is none,
- * INVALID when it is no session.
+ * Reads a session file. FORBIDDEN when others than its owner can read it, NOT_FOUND when there is
+ * none, INVALID when it is no session.
  */
 export async function loadSession(path: string): Promise<Session> {
   const file = await open(path, 'r').catch((cause: unknown) => {
@@ -106,8 +106,8 @@ export async function saveSession(path: string, session: Session): Promise<void>
 }
 
 /**
- * Name and value of each cookie that Set-Cookie headers set. Those that are being deleted are left out:
- * a service that clears a dying session's cookies must not wipe the file that the user made.
+ * Name and value of each cookie that Set-Cookie headers set. Those that are being deleted are left
+ * out: a service that clears a dying session's cookies must not wipe the file that the user made.
  */
 export function cookiesSet(header: string | string[] | undefined): Map<string, string> {
   const cookies = new Map<string, string>()

@@ -29,8 +29,9 @@ export class Throttle {
   }
 
   /**
-   * Takes `amount` at once, into debt if need be, and waits until the debt is paid: whoever comes next
-   * waits longer, so that the order stays fair and an amount larger than the burst is no special case.
+   * Takes `amount` at once, into debt if need be, and waits until the debt is paid: whoever comes
+   * next waits longer, so that the order stays fair and an amount larger than the burst is no
+   * special case.
    */
   async take(amount: number, waiter: Waiter): Promise<void> {
     if (this.#perSecond === 0) return

@@ -1,4 +1,5 @@
-// The service's numbers, one of each row of the notes (errors 3 to 7) that means something of its own.
+// The service's numbers, one of each row of the notes (errors 3 to 7) that means something of its
+// own.
 import t from 'tap'
 import { dataErrorCodeOf } from '../../src/weiyun/classic/retcode.ts'
 import { FAILURES } from '../../src/weiyun/index.ts'

@@ -1,4 +1,5 @@
-// Time limits, repeats, priorities and what must never be seen in a log, through the drive as a whole.
+// Time limits, repeats, priorities and what must never be seen in a log, through the drive as a
+// whole.
 import { inspect } from 'node:util'
 import t from 'tap'
 import { isWeiyunError } from '../../src/weiyun/index.ts'

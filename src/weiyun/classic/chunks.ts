@@ -1,6 +1,6 @@
-// Upload in chunks: one announcement (newcgi 2301), then frames to the data server that it names, each at
-// the offset that the server asks for (protocol notes, classic 6c; newcgi 5). Two requests for a small file,
-// one when the service knows the content.
+// Upload in chunks: one announcement (newcgi 2301), then frames to the data server that it names,
+// each at the offset that the server asks for (protocol notes, classic 6c; newcgi 5). Two requests
+// for a small file, one when the service knows the content.
 import { createHash } from 'node:crypto'
 import type { Call } from '../call.ts'
 import type { ContentHashes, DirRef, UploadSource } from '../drive.ts'
@@ -16,7 +16,10 @@ import { dataErrorCodeOf } from './retcode.ts'
 
 const CMD_UPLOAD = 2301
 
-/** What the first clients sent; by all accounts a name that is taken makes a renamed file (newcgi 5.1). */
+/**
+ * What the first clients sent; by all accounts a name that is taken makes a renamed file (newcgi
+ * 5.1).
+ */
 const FILE_EXIST_OPTION = 4
 
 const ORIGIN = 'http://img.weiyun.com'
@@ -106,7 +109,8 @@ export class ChunkSender {
       return (await this.#lanes.retry(call, () => this.#post(ticket, source, offset, chunk, call)))
         .next
     } catch (error) {
-      // With a number of its own it keeps saying no: perhaps to these keys, which a new announcement changes.
+      // With a number of its own it keeps saying no: perhaps to these keys, which a new
+      // announcement changes.
       if (!isWeiyunError(error, 'SERVER') || error.ret === undefined) throw error
       throw new WeiyunError('RESTART_TRANSFER', error.message, { cause: error, ret: error.ret })
     }

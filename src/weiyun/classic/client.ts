@@ -1,5 +1,6 @@
-// The classic envelope over HTTP (protocol notes, classic 2 and 3, newcgi 2): who we are, what we ask, and
-// the answer's body or a WeiyunError. Nothing above this file sees cookies, tokens or JSONP.
+// The classic envelope over HTTP (protocol notes, classic 2 and 3, newcgi 2): who we are, what we
+// ask, and the answer's body or a WeiyunError. Nothing above this file sees cookies, tokens or
+// JSONP.
 import type { Call } from '../call.ts'
 import { type ErrorCode, WeiyunError } from '../errors.ts'
 import { type Fields, integer, isFields, needFields } from '../fields.ts'
@@ -72,7 +73,9 @@ export class ClassicClient {
     return { uuin: this.#session.uin, skey: this.#session.skey, token: this.#token }
   }
 
-  /** Sends one command. Results other than 0 are errors, but for those that the caller `accepts`. */
+  /**
+   * Sends one command. Results other than 0 are errors, but for those that the caller `accepts`.
+   */
   async command(
     { cmd, method, path, isBatch = false }: Command,
     reqBody: object,
@@ -247,7 +250,10 @@ function withForm(request: HttpRequest, form: string): HttpRequest {
   return { ...request, headers, body: form }
 }
 
-/** Blanks as %20, which every reader of queries and forms takes for a blank; half a surrogate pair as U+FFFD. */
+/**
+ * Blanks as %20, which every reader of queries and forms takes for a blank; half a surrogate pair
+ * as U+FFFD.
+ */
 function encodeQuery(parameters: Record<string, string>): string {
   return Object.entries(parameters)
     .map(([name, value]) => `${name}=${encodeURIComponent(value.toWellFormed())}`)

@@ -1,5 +1,6 @@
-// One method for each classic command: its request body, its lane and its answer (protocol notes, classic
-// 4; newcgi, Appendix A). Directories come as DirRef, whose parent key every command wants as well.
+// One method for each classic command: its request body, its lane and its answer (protocol notes,
+// classic 4; newcgi, Appendix A). Directories come as DirRef, whose parent key every command wants
+// as well.
 import type { Call } from '../call.ts'
 import type { DirEntry, DirRef, ItemError, Listing, RemoveItem } from '../drive.ts'
 import { isWeiyunError } from '../errors.ts'
@@ -58,7 +59,10 @@ export class ClassicCommands {
     })
   }
 
-  /** `recover` looks for the directory after a lost reply. `undefined`: made, but the reply has no key. */
+  /**
+   * `recover` looks for the directory after a lost reply. `undefined`: made, but the reply has no
+   * key.
+   */
   async makeDir(
     dir: DirRef,
     name: string,
@@ -73,7 +77,10 @@ export class ClassicCommands {
     return this.#lanes.ask('commands', call, answer, recover)
   }
 
-  /** Removes a batch of one kind; a lost reply is no matter, what is gone already counts as removed. */
+  /**
+   * Removes a batch of one kind; a lost reply is no matter, what is gone already counts as
+   * removed.
+   */
   async remove(items: readonly RemoveItem[], call: Call): Promise<ItemError[]> {
     const isFiles = items[0]?.entry.kind === 'file'
     const cmd = isFiles ? 'batch_file_delete' : 'batch_folder_delete'
@@ -125,8 +132,9 @@ export class ClassicCommands {
   }
 
   /**
-   * Puts an entry into another directory, under the name it has. The command for files carries two names;
-   * the site sends the same in both, and whether a different one would rename is not known [I].
+   * Puts an entry into another directory, under the name it has. The command for files carries two
+   * names; the site sends the same in both, and whether a different one would rename is not known
+   * [I].
    */
   async relocate(
     { dir, entry }: RemoveItem,

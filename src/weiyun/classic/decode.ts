@@ -1,12 +1,18 @@
-// What classic replies say about accounts, directories and files, in the terms of drive.ts (protocol notes, classic 4).
+// What classic replies say about accounts, directories and files, in the terms of drive.ts
+// (protocol notes, classic 4).
 import type { Account, DirEntry, DirRef, Entry, FileEntry, Limits, Listing } from '../drive.ts'
 import { WeiyunError } from '../errors.ts'
 import { type Fields, integer, isFields, list, needSize, needText, text } from '../fields.ts'
 
-/** Largest file that this generation can move: a frame's offset is a signed 32-bit integer (classic 6c). */
+/**
+ * Largest file that this generation can move: a frame's offset is a signed 32-bit integer (classic
+ * 6c).
+ */
 const FILE_SIZE_MAX = 2 ** 31 - 1
 
-/** What the seed's account had; taken where a reply leaves a limit out, and before the first reply. */
+/**
+ * What the seed's account had; taken where a reply leaves a limit out, and before the first reply.
+ */
 export const LIMITS: Limits = {
   batchDeleteFilesMax: 50,
   batchDeleteDirsMax: 10,
@@ -65,8 +71,8 @@ function decodeLimits(body: Fields): Limits {
 }
 
 /**
- * The reply to `get_dir_list` or `root_dir_list`. A reply without any sign of a listing is BAD_REPLY, for
- * it would show a full directory as empty.
+ * The reply to `get_dir_list` or `root_dir_list`. A reply without any sign of a listing is
+ * BAD_REPLY, for it would show a full directory as empty.
  */
 export function decodeListing(body: Fields): Listing {
   const stamp = text(body, 'dir_mtime')
@@ -116,7 +122,10 @@ function timeMs(item: Fields, nested: string, key: string): number {
   return parseTime(text(attributes(item, nested, key), key) ?? '')
 }
 
-/** `YYYY-MM-DD HH:MM:SS mmm`, the last part optional, in China Standard Time [I]; 0 for anything else. */
+/**
+ * `YYYY-MM-DD HH:MM:SS mmm`, the last part optional, in China Standard Time [I]; 0 for anything
+ * else.
+ */
 export function parseTime(time: string): number {
   const [, date, clock, millis = '0'] =
     /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?: (\d{1,3}))?$/.exec(time) ?? []
@@ -124,7 +133,9 @@ export function parseTime(time: string): number {
   return Number.isNaN(secondsMs) ? 0 : secondsMs + Number(millis)
 }
 
-/** A time of the newcgi generation: milliseconds [I], or the classic form; now when there is none. */
+/**
+ * A time of the newcgi generation: milliseconds [I], or the classic form; now when there is none.
+ */
 function decodeTime(body: Fields, key: string): number {
   return integer(body, key) ?? (parseTime(text(body, key) ?? '') || Date.now())
 }
@@ -165,7 +176,10 @@ export function decodeMadeDir(body: Fields, name: string): DirEntry | undefined 
   }
 }
 
-/** Result of each item of a batch, in the order of the request. A reply without results says all is well [I]. */
+/**
+ * Result of each item of a batch, in the order of the request. A reply without results says all is
+ * well [I].
+ */
 export function decodeResults(body: Fields, count: number): number[] {
   if (body.results === undefined) return Array<number>(count).fill(0)
   const results = list(body, 'results').map((item) => integer(item, 'result'))

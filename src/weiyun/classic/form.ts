@@ -1,5 +1,5 @@
-// Upload in one form, and the announcement of that generation, `file_upload` (protocol notes, classic 6a,
-// 6b; newcgi 5.2). For services that do not know chunks; meant for smaller files.
+// Upload in one form, and the announcement of that generation, `file_upload` (protocol notes,
+// classic 6a, 6b; newcgi 5.2). For services that do not know chunks; meant for smaller files.
 import { randomBytes } from 'node:crypto'
 import type { Call } from '../call.ts'
 import type { ContentHashes, DirRef, UploadSource } from '../drive.ts'
@@ -75,10 +75,13 @@ function formBody(
   bandwidth: Throttle,
   call: Call,
 ): HttpBody {
-  const disposition = 'form-data; name="file"; filename="filename"'
-  const head = Buffer.from(
-    `--${boundary}\r\nContent-Disposition: ${disposition}\r\nContent-Type: application/octet-stream\r\n\r\n`,
-  )
+  const lines = [
+    `--${boundary}`,
+    'Content-Disposition: form-data; name="file"; filename="filename"',
+    'Content-Type: application/octet-stream',
+    '\r\n',
+  ]
+  const head = Buffer.from(lines.join('\r\n'))
   const tail = Buffer.from(`\r\n--${boundary}--\r\n`)
   async function* parts() {
     yield head

@@ -1,7 +1,9 @@
 // Frames of the data server (protocol notes, classic 6c; newcgi 5.2). All integers are big-endian:
 //   u32 0xABCD9876, u32 1000, u32 0, u32 length of all that follows,
-//   u16 n, n bytes of check_key, u16 n, n bytes of file_key, u32 file size, u32 offset, u32 length, chunk
-// and the reply: 8 bytes, i32 result, 4 bytes, u8 flag (0: go on), i32 next offset when the flag is 0.
+//   u16 n, n bytes of check_key, u16 n, n bytes of file_key,
+//   u32 file size, u32 offset, u32 length of the chunk, the chunk
+// and the reply: 8 bytes, i32 result, 4 bytes, u8 flag (0: go on), i32 next offset when the flag
+// is 0.
 import { WeiyunError } from '../errors.ts'
 
 const MAGIC = 0xabcd9876

@@ -19,7 +19,10 @@ export function callbackName(method: 'GET' | 'POST'): string {
   return method === 'GET' ? `get_${id}` : `post_callback_${id}`
 }
 
-/** The object that the reply hands to `callback`; BAD_REPLY when it does not. Plain JSON will do too. */
+/**
+ * The object that the reply hands to `callback`; BAD_REPLY when it does not. Plain JSON will do
+ * too.
+ */
 export function decodeJsonp(reply: string, callback: string): Fields {
   const value = parseJson(unwrap(reply, callback))
   if (!isFields(value)) throw new WeiyunError('BAD_REPLY', 'the reply is JSON, but not an object')

@@ -1,4 +1,5 @@
-// `/wy_down.fcg`: from a file to the address of its bytes (protocol notes, classic 5; newcgi, Appendix A).
+// `/wy_down.fcg`: from a file to the address of its bytes (protocol notes, classic 5; newcgi,
+// Appendix A).
 import type { Call } from '../call.ts'
 import type { DirRef, FileRef } from '../drive.ts'
 import { WeiyunError } from '../errors.ts'
@@ -11,7 +12,9 @@ import { APPID, type ClassicClient, MAIN_VERSION, refusal } from './client.ts'
 const ERROR_PATH = '/web/callback/iframe_disk_down_fail.html'
 const ORIGIN = 'http://www.weiyun.com'
 
-/** Asks for the data address of a file. NOT_FOUND, SESSION_EXPIRED and others as the service says. */
+/**
+ * Asks for the data address of a file. NOT_FOUND, SESSION_EXPIRED and others as the service says.
+ */
 export async function resolveData(
   client: ClassicClient,
   dir: DirRef,
@@ -38,7 +41,10 @@ export async function resolveData(
   return { url, headers: (hop) => client.dataHeaders(hop, ORIGIN, cookies) }
 }
 
-/** The redirect to the data server; anything else is an error, in one of its several shapes (errors 1). */
+/**
+ * The redirect to the data server; anything else is an error, in one of its several shapes (errors
+ * 1).
+ */
 function dataLocation({ status, headers, bytes }: TextReply): string {
   const { location } = headers
   const isRedirect = status >= 300 && status < 400 && typeof location === 'string'

@@ -1,5 +1,6 @@
-// Renames and moves out of the service's two commands, one for the name and one for the place. Each step
-// goes by the entry's id, so that a repeated one finds its work done (newcgi, Appendix A).
+// Renames and moves out of the service's two commands, one for the name and one for the place.
+// Each step goes by the entry's id, so that a repeated one finds its work done (newcgi, Appendix
+// A).
 import type { Call } from '../call.ts'
 import type { DirRef, Entry, RemoveItem } from '../drive.ts'
 import { isSameEntry } from '../entries.ts'

@@ -1,5 +1,6 @@
-// Names go raw into the JSON of a command. The site encoded them once more, so the service may decode
-// them, which only a name with a "%" would show (protocol notes, classic "Names on the wire") [I].
+// Names go raw into the JSON of a command. The site encoded them once more, so the service may
+// decode them, which only a name with a "%" would show (protocol notes, classic "Names on the
+// wire") [I].
 
 export class WireNames {
   #service: 'unknown' | 'keeps' | 'decodes' = 'unknown'
@@ -13,7 +14,9 @@ export class WireNames {
     return this.#service === 'unknown' && percentDecoded(name) !== name
   }
 
-  /** Learns from the name that a new entry got. True when it came out decoded: encoded from now on. */
+  /**
+   * Learns from the name that a new entry got. True when it came out decoded: encoded from now on.
+   */
   learn(asked: string, found: string): boolean {
     if (!this.isDoubtful(asked)) return false
     if (found === asked) this.#service = 'keeps'

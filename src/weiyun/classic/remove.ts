@@ -1,13 +1,13 @@
-// Removing any number of entries: cut into batches that the service takes, and taken apart further where
-// it refuses one (protocol notes, classic 4; errors 2).
+// Removing any number of entries: cut into batches that the service takes, and taken apart further
+// where it refuses one (protocol notes, classic 4; errors 2).
 import { removeBatches } from '../batches.ts'
 import type { Call } from '../call.ts'
 import type { ItemError, Limits, RemoveItem } from '../drive.ts'
 import type { ClassicCommands } from './commands.ts'
 
 /**
- * A POST carries its JSON in the query as well, and servers commonly take request lines of 8 KiB. What is
- * left below that is for the rest of the line.
+ * A POST carries its JSON in the query as well, and servers commonly take request lines of 8 KiB.
+ * What is left below that is for the rest of the line.
  */
 const QUERY_BYTES_MAX = 6 * 1024
 

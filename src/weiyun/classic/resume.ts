@@ -1,5 +1,5 @@
-// Resume tokens: what an upload was doing, as text that its caller keeps. The first token of an upload
-// says only that it has begun; from then on there may be an entry that no reply told of.
+// Resume tokens: what an upload was doing, as text that its caller keeps. The first token of an
+// upload says only that it has begun; from then on there may be an entry that no reply told of.
 import type { ContentHashes, DirRef } from '../drive.ts'
 import { type Fields, integer, isFields } from '../fields.ts'
 import { type ChunkTicket, restoreTicket } from './chunks.ts'

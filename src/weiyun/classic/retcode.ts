@@ -8,8 +8,8 @@ const DIR_DELETED: ReadonlySet<number> = new Set([7005, -7005])
 const FILE_CHANGED: ReadonlySet<number> = new Set([38020, 92260005])
 
 /**
- * What a non-zero result of the data server means. The table has hardly a text in it, and its advice is
- * the same for all others: try a few times, then announce the file again.
+ * What a non-zero result of the data server means. The table has hardly a text in it, and its
+ * advice is the same for all others: try a few times, then announce the file again.
  */
 export function dataErrorCodeOf(ret: number): ErrorCode {
   if (DIR_DELETED.has(ret)) return 'NOT_FOUND'

@@ -1,5 +1,5 @@
-// What happens to a new entry after the service made it under some name: seeing what the name became,
-// and getting the one that it should have (protocol notes, classic 6).
+// What happens to a new entry after the service made it under some name: seeing what the name
+// became, and getting the one that it should have (protocol notes, classic 6).
 import type { Call } from '../call.ts'
 import type { DirRef, Entry, FileEntry, FileRef, ItemError, RemoveItem } from '../drive.ts'
 import { hasContent, isSameEntry } from '../entries.ts'
@@ -37,10 +37,11 @@ export async function settleName<T extends Entry>(
 }
 
 /**
- * A new file that came out under another name, because the one asked for was taken: gets that name if it
- * is due. From the version to replace it is, which goes into the recycle bin only now, when the new one is
- * complete; but when that version is not what it was, both stay. And it is due from a leftover of our own,
- * the same content left by an upload whose end we never saw. Else the entry tells the name it has.
+ * A new file that came out under another name, because the one asked for was taken: gets that name
+ * if it is due. From the version to replace it is, which goes into the recycle bin only now, when
+ * the new one is complete; but when that version is not what it was, both stay. And it is due from
+ * a leftover of our own, the same content left by an upload whose end we never saw. Else the entry
+ * tells the name it has.
  */
 export async function claimName(
   drive: Surroundings,

@@ -1,4 +1,5 @@
-// The two numbers that a session's skey proves itself with (protocol notes, classic 2; vectors classic.json).
+// The two numbers that a session's skey proves itself with (protocol notes, classic 2; vectors
+// classic.json).
 import { createHash } from 'node:crypto'
 
 const SEED = 5381
@@ -12,7 +13,9 @@ export function gtkOf(skey: string): number {
   return hash & 0x7fffffff
 }
 
-/** `token`: MD5 over one decimal number for each character, which mixes in the character before it. */
+/**
+ * `token`: MD5 over one decimal number for each character, which mixes in the character before it.
+ */
 export function tokenOf(skey: string): string {
   const codes = codesOf(skey)
   const before = [SEED, ...codes.slice(0, -1)]

@@ -1,5 +1,5 @@
-// Uploads of the classic dialect: by hash, in chunks or in one form, and what to make of names that clash
-// (protocol notes, classic 6). The order of things is in transfer/upload.ts.
+// Uploads of the classic dialect: by hash, in chunks or in one form, and what to make of names
+// that clash (protocol notes, classic 6). The order of things is in transfer/upload.ts.
 import type { Logger } from '../../base/log.ts'
 import type { Call } from '../call.ts'
 import type {
@@ -169,8 +169,8 @@ export class ClassicUploads {
   }
 
   /**
-   * Announces a file by its hashes. After a lost reply, looks first: what an announcement made may be
-   * there, complete (`entry`) or broken, and then it is removed before it is made once more.
+   * Announces a file by its hashes. After a lost reply, looks first: what an announcement made may
+   * be there, complete (`entry`) or broken, and then it is removed before it is made once more.
    */
   async #askByHash(
     target: Target,
@@ -203,7 +203,10 @@ export class ClassicUploads {
     }
   }
 
-  /** What lies in the directory with the target's content, complete or not; not the file to be replaced. */
+  /**
+   * What lies in the directory with the target's content, complete or not; not the file to be
+   * replaced.
+   */
   async #sameContent({ dir, content, replaces, call }: Target): Promise<FileEntry[]> {
     const entries = await this.#options.drive.list(dir, call)
     return entries
@@ -231,7 +234,10 @@ export class ClassicUploads {
     return this.#options.drive.remove([{ dir, entry: { ...file, kind: 'file' } }], call)
   }
 
-  /** The finished file from what its announcement said, or from the listing where that said too little. */
+  /**
+   * The finished file from what its announcement said, or from the listing where that said too
+   * little.
+   */
   async #entry(target: Target, announced: Announced): Promise<FileEntry> {
     const { id, version, name, timeMs } = announced
     const { size, sha1, md5 } = target.content
@@ -250,15 +256,19 @@ function isTrue(value: unknown): boolean {
 }
 
 /**
- * Whether an entry with our content is one that we announced: by our name, or by the name that a clash
- * makes of it if it is not older than our first try. Somebody's copy of last year stays out of this.
+ * Whether an entry with our content is one that we announced: by our name, or by the name that a
+ * clash makes of it if it is not older than our first try. Somebody's copy of last year stays out
+ * of this.
  */
 function isOurs(made: FileEntry, { name, sinceMs }: Target): boolean {
   if (made.name === name) return true
   return isRenamed(name, made.name) && made.ctimeMs >= sinceMs - CLOCK_SKEW_MS
 }
 
-/** Whether `found` is what a clash makes of `asked`: `Amazon.pdf`, `Amazon2015-1-2 20.30.3.pdf` (classic 6). */
+/**
+ * Whether `found` is what a clash makes of `asked`: `Amazon.pdf`, `Amazon2015-1-2 20.30.3.pdf`
+ * (classic 6).
+ */
 function isRenamed(asked: string, found: string): boolean {
   const dot = asked.lastIndexOf('.')
   const [stem, extension] = dot > 0 ? [asked.slice(0, dot), asked.slice(dot)] : [asked, '']

@@ -1,5 +1,5 @@
-// Ranged reads, the same for both dialects: a dialect says how to find a file's data address, and gets
-// exactly the bytes asked for, or an error. Interrupted bodies go on where they stopped.
+// Ranged reads, the same for both dialects: a dialect says how to find a file's data address, and
+// gets exactly the bytes asked for, or an error. Interrupted bodies go on where they stopped.
 import { LRUCache } from 'lru-cache'
 import type { Logger } from '../../base/log.ts'
 import { Call, type CallSettings } from '../call.ts'
@@ -182,7 +182,10 @@ export class Downloads {
     throw new WeiyunError('BAD_REPLY', 'the data server redirects for ever')
   }
 
-  /** Throws unless the reply's headers promise the bytes from `start` up to `end` of this very version. */
+  /**
+   * Throws unless the reply's headers promise the bytes from `start` up to `end` of this very
+   * version.
+   */
   #check(reply: HttpReply, content: Content, start: number, end: number): void {
     const problem = mismatch(reply, content.size, start, end)
     if (problem === undefined) return

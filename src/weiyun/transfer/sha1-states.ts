@@ -1,5 +1,6 @@
-// SHA-1 with its running state, which uploads of the webapp dialect announce (protocol notes, webapp 7.4).
-// Computed in a thread of its own: the event loop that serves the kernel never hashes megabytes.
+// SHA-1 with its running state, which uploads of the webapp dialect announce (protocol notes,
+// webapp 7.4). Computed in a thread of its own: the event loop that serves the kernel never hashes
+// megabytes.
 import { Worker } from 'node:worker_threads'
 import type { Sha1Reply, Sha1Request } from './sha1-worker.ts'
 

@@ -1,5 +1,5 @@
-// The thread that computes SHA-1 with its state in the open, started by sha1-states.ts. Jobs take turns,
-// a block each, so that a small file does not wait for a large one.
+// The thread that computes SHA-1 with its state in the open, started by sha1-states.ts. Jobs take
+// turns, a block each, so that a small file does not wait for a large one.
 import { type FileHandle, open } from 'node:fs/promises'
 import { parentPort } from 'node:worker_threads'
 import { createSHA1 } from 'hash-wasm'

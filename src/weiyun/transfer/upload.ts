@@ -1,16 +1,18 @@
-// The order of an upload, the same for both dialects: announce, send what the service lacks, and after
-// anything doubtful look before sending again. A dialect hands in its steps.
+// The order of an upload, the same for both dialects: announce, send what the service lacks, and
+// after anything doubtful look before sending again. A dialect hands in its steps.
 import type { Logger } from '../../base/log.ts'
 import type { FileEntry, UploadOptions } from '../drive.ts'
 import { isWeiyunError, WeiyunError } from '../errors.ts'
 
 /** What a dialect does for one upload. */
 export interface UploadSteps<Ticket> {
-  /** Announces the file: the service has the content and made the entry, or tells how to send it. */
+  /**
+   * Announces the file: the service has the content and made the entry, or tells how to send it.
+   */
   begin(): Promise<{ readonly entry: FileEntry } | { readonly ticket: Ticket }>
   /**
-   * Sends what the service lacks; asked again with the same ticket it goes on where the service wants.
-   * RESTART_TRANSFER when the ticket is not good any more.
+   * Sends what the service lacks; asked again with the same ticket it goes on where the service
+   * wants. RESTART_TRANSFER when the ticket is not good any more.
    */
   send(ticket: Ticket): Promise<FileEntry>
   /** The finished file, when the service has it after all. */
@@ -71,7 +73,10 @@ async function findAfter<Ticket>(
   }
 }
 
-/** Failures that pass by themselves: what was sent so far stays, and the next attempt goes on from there. */
+/**
+ * Failures that pass by themselves: what was sent so far stays, and the next attempt goes on from
+ * there.
+ */
 function isKept(error: unknown): boolean {
   if (!(error instanceof WeiyunError)) return true
   if (error.code === 'ABORTED' || error.code === 'SESSION_EXPIRED') return true

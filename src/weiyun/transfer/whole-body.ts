@@ -1,5 +1,6 @@
-// Ranges off a data server that always sends whole files. Skipping to the range is the only way, so the
-// body stays open afterwards: what is read in order then costs one pass, not one for each range.
+// Ranges off a data server that always sends whole files. Skipping to the range is the only way,
+// so the body stays open afterwards: what is read in order then costs one pass, not one for each
+// range.
 import type { Call } from '../call.ts'
 import { WeiyunError } from '../errors.ts'
 import { Lane } from '../lanes.ts'
@@ -50,8 +51,8 @@ export class WholeBodies {
   }
 
   /**
-   * Yields the bytes from `position` up to `end`, or fewer when the body ends early. `open` requests the
-   * whole file; it is called when no open body stands at or before `position`.
+   * Yields the bytes from `position` up to `end`, or fewer when the body ends early. `open`
+   * requests the whole file; it is called when no open body stands at or before `position`.
    */
   async *read(
     key: string,

@@ -1,5 +1,5 @@
-// Every command as it goes over the wire, and what is made of its replies. The expected bytes are those of the
-// protocol notes (classic 2 to 4; newcgi, Appendix A).
+// Every command as it goes over the wire, and what is made of its replies. The expected bytes are
+// those of the protocol notes (classic 2 to 4; newcgi, Appendix A).
 import t from 'tap'
 import type { RemoveItem } from '../../../src/weiyun/index.ts'
 import {

@@ -1,5 +1,5 @@
-// Uploads by hash, in chunks and in one form: the wire, the number of requests, and every way in which
-// a reply can go missing or a name can clash.
+// Uploads by hash, in chunks and in one form: the wire, the number of requests, and every way in
+// which a reply can go missing or a name can clash.
 import { hash, randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
 import type { FileEntry, FileRef, UploadOptions } from '../../../src/weiyun/index.ts'
