@@ -1,9 +1,11 @@
-// Every way in which Weiyun can fail, named once. `retcode.ts` files turn the service's numbers into
-// these codes; `fuse/errno.ts` turns the codes into what the kernel hears. Nobody else knows numbers.
+// Every way in which Weiyun can fail, named once. `retcode.ts` files turn the service's numbers
+// into these codes; `fuse/errno.ts` turns the codes into what the kernel hears. Nobody else knows
+// numbers.
 
 /**
- * One row per way to fail: the errno a program sees, and whether the same request may succeed later.
- * `retry: true` is worth repeating with back-off; `false` needs something else to change first.
+ * One row per way to fail: the errno a program sees, and whether the same request may succeed
+ * later. `retry: true` is worth repeating with back-off; `false` needs something else to change
+ * first.
  */
 export const FAILURES = {
   NOT_FOUND: { errno: 'ENOENT', retry: false },
