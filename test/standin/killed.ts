@@ -6,6 +6,7 @@ import t from 'tap'
 import { startStandin } from '../../src/standin/index.ts'
 import { Random } from '../fixtures/random.ts'
 import { loginTo, StandinClient } from '../fixtures/standin.ts'
+import { announcement, MIB, webappLogin } from '../fixtures/webapp-client.ts'
 
 const CHUNK_BYTES = 131072
 const SERVICE = new URL('../../src/standin/index.ts', import.meta.url)
@@ -23,7 +24,7 @@ async function startProcess(dataDir: string) {
   const [line] = await once(createInterface(child.stdout), 'line')
   const { url, sessions } = JSON.parse(line)
   const session = JSON.parse(await readFile(sessions.classic, 'utf8'))
-  return { child, client: new StandinClient(url, session) }
+  return { child, url, sessions, client: new StandinClient(url, session) }
 }
 
 t.test('a killed service keeps whatever it had acknowledged', async (t) => {
@@ -61,5 +62,31 @@ t.test('a killed service keeps whatever it had acknowledged', async (t) => {
     done = answer.done
     at = answer.next
   }
+  t.ok((await standin.admin.read({ path: 'part' })).equals(content))
+})
+
+t.test('so does an upload in pieces', async (t) => {
+  const random = new Random()
+  t.comment(`WEIYUN_TEST_SEED=${random.seed}`)
+  const dataDir = t.testdir({})
+  const { child, url, sessions } = await startProcess(dataDir)
+  const before = await webappLogin({ url, sessions })
+  const content = Buffer.alloc(5 * MIB, random.bytes(997))
+  const message = announcement(before.main, 'part', content)
+  const { body } = await before.step('PreUpload', message)
+  const acknowledged = random.below(4)
+  for (const channel of body.channel_list.slice(0, acknowledged)) {
+    t.equal((await before.piece(body, channel, content)).ret, 0)
+  }
+  const last = before.piece(body, body.channel_list[acknowledged], content).catch(() => undefined)
+  child.kill('SIGKILL')
+  await Promise.all([once(child, 'exit'), last])
+
+  const standin = await startStandin({ dataDir })
+  t.teardown(() => standin.close())
+  const client = await webappLogin(standin)
+  const again = (await client.step('PreUpload', message)).body
+  t.ok(again.uploaded_data_len >= acknowledged * MIB, `${acknowledged} pieces`)
+  t.equal(await client.drain(again, content), 2)
   t.ok((await standin.admin.read({ path: 'part' })).equals(content))
 })

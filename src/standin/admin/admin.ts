@@ -12,6 +12,7 @@ import type { Mark } from '../store/entries.ts'
 import type { Login, LoginKind } from '../store/logins.ts'
 import type { Store } from '../store/store.ts'
 import { type Bytes, Device, type Listed } from './device.ts'
+import { type Dialect, rotate, setExpired } from './sessions.ts'
 
 /** An account by its number; the first one when absent. */
 export interface Whose {
@@ -20,7 +21,7 @@ export interface Whose {
 
 /** Sessions of an account; of all dialects when none is named. */
 export interface WhichSessions extends Whose {
-  dialect?: 'classic' | 'webapp' | undefined
+  dialect?: Dialect | undefined
 }
 
 /** What the phone does with a QR code, and what the code is then. */
@@ -122,26 +123,19 @@ export class Admin {
     return writeSessions(this.#store, this.#account(whose))
   }
 
-  /** Ends sessions until they are revived; of one dialect when it is named. */
-  expireSession(which: WhichSessions = {}): void {
-    this.#setExpired(which, true)
+  /** Ends sessions until they are revived. */
+  expireSession({ uin, dialect }: WhichSessions = {}): void {
+    setExpired(this.#store, this.#account({ uin }), dialect, true)
   }
 
   /** The same sessions work again. */
-  reviveSession(which: WhichSessions = {}): void {
-    this.#setExpired(which, false)
+  reviveSession({ uin, dialect }: WhichSessions = {}): void {
+    setExpired(this.#store, this.#account({ uin }), dialect, false)
   }
 
   /** Ends sessions for good and makes new ones; their files are written over the old ones. */
   rotateSession({ uin, dialect }: WhichSessions = {}): Promise<Record<string, string>> {
-    const account = this.#account({ uin })
-    if (dialect !== 'webapp') this.#store.accounts.rotate(account)
-    if (dialect !== 'classic') {
-      const { logins } = this.#store
-      const ended = logins.of(account.uin)
-      for (const login of ended) logins.end(login)
-      logins.start(account.uin, ended[0]?.kind ?? 'qq', Date.now())
-    }
+    rotate(this.#store, this.#account({ uin }), dialect)
     return this.sessions({ uin })
   }
 
@@ -262,19 +256,6 @@ export class Admin {
       })),
       blobs: this.#store.blobs.totals(),
       openUploads: this.#store.uploads.openCount(),
-    }
-  }
-
-  #setExpired({ uin, dialect }: WhichSessions, expired: boolean): void {
-    const account = this.#account({ uin })
-    if (dialect !== 'webapp') {
-      account.expired = expired
-      this.#store.accounts.save(account)
-    }
-    if (dialect === 'classic') return
-    for (const login of this.#logins({ uin })) {
-      if (expired) this.#store.logins.expire(login)
-      else this.#store.logins.revive(login)
     }
   }
 

@@ -6,7 +6,7 @@ import { constants, mkdir, open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Account } from './accounts.ts'
-import type { Upload, Uploads } from './uploads.ts'
+import { ContentMismatch, type Upload, type Uploads } from './uploads.ts'
 
 /** How a file is cut into blocks, and the SHA-1 state after each; the last is the file's digest. */
 export interface Plan {
@@ -20,7 +20,10 @@ function statements(db: DatabaseSync) {
     pieces: db.prepare('SELECT block FROM pieces WHERE fileKey = ?'),
     begin: db.prepare('INSERT INTO plans (fileKey, blockSize, states) VALUES (?, ?, ?)'),
     drop: db.prepare('DELETE FROM plans WHERE fileKey = ?'),
-    add: db.prepare('INSERT OR IGNORE INTO pieces (fileKey, block) VALUES (?, ?)'),
+    add: db.prepare(
+      `INSERT OR IGNORE INTO pieces (fileKey, block)
+       SELECT fileKey, :block FROM plans WHERE fileKey = :fileKey AND blockSize = :blockSize`,
+    ),
   }
 }
 
@@ -54,30 +57,26 @@ export class Pieces {
     this.#sql.begin.run(fileKey, blockSize, text)
   }
 
-  plan(fileKey: string): Plan | undefined {
-    const row = this.#sql.plan.get(fileKey)
-    if (row === undefined) return undefined
-    return { blockSize: Number(row.blockSize), states: JSON.parse(String(row.states)) }
-  }
-
   /** The blocks that are here. */
   arrived(fileKey: string): Set<number> {
     return new Set(this.#sql.pieces.all(fileKey).map(({ block }) => Number(block)))
   }
 
-  /** Stores one block; its bytes have been judged. */
-  async write(fileKey: string, block: number, offset: number, bytes: Buffer): Promise<void> {
+  /** Stores one block; its bytes have been judged by this plan, which may be another by now. */
+  async write(fileKey: string, plan: Plan, block: number, bytes: Buffer): Promise<void> {
+    const { blockSize } = plan
     const file = await open(join(this.#dir, fileKey), constants.O_WRONLY | constants.O_CREAT)
     try {
-      await file.write(bytes, 0, bytes.length, offset)
+      await file.write(bytes, 0, bytes.length, block * blockSize)
     } finally {
       await file.close()
     }
-    this.#sql.add.run(fileKey, block)
+    this.#sql.add.run({ fileKey, block, blockSize })
   }
 
   /**
    * Puts a file whose blocks are all here into the tree.
+   * @throws ContentMismatch when the whole is not what was announced: none of it counts any more
    * @throws UploadGone when it was deleted meanwhile
    */
   async finish(account: Account, upload: Upload, nowMs: number): Promise<void> {
@@ -91,12 +90,19 @@ export class Pieces {
   }
 
   async #finish(account: Account, upload: Upload, nowMs: number): Promise<void> {
-    const { fileKey, sha, size } = upload
+    const { fileKey, size } = upload
     const path = join(this.#dir, fileKey)
-    // The SHA-1 is proven by the states that every block was judged by.
-    const md5 = createHash('md5')
-    for await (const piece of createReadStream(path)) md5.update(piece)
-    await this.#uploads.finish(account, upload, path, { size, sha, md5: md5.digest('hex') }, nowMs)
+    const hashes = { sha: createHash('sha1'), md5: createHash('md5') }
+    for await (const piece of createReadStream(path)) {
+      hashes.sha.update(piece)
+      hashes.md5.update(piece)
+    }
+    const content = { size, sha: hashes.sha.digest('hex'), md5: hashes.md5.digest('hex') }
+    if (content.sha !== upload.sha || content.md5 !== (upload.md5 || content.md5)) {
+      this.#sql.drop.run(fileKey)
+      throw new ContentMismatch()
+    }
+    await this.#uploads.finish(account, upload, path, content, nowMs)
     this.#sql.drop.run(fileKey)
   }
 }

@@ -2,6 +2,8 @@
 // every block once (webapp.md, 7.5 and 7.6). Held in memory only: after a restart, or when nothing
 // came for a while, all channels are closed and the client announces the file again.
 
+import type { Plan } from '../store/pieces.ts'
+
 /** What the wire calls a channel: the block it has to bring. `len` may pass the end of the file. */
 export interface Channel {
   id: number
@@ -13,8 +15,8 @@ export interface Channel {
 export const CHANNELS_MAX = 32
 export const CHANNELS_FIRST = 4
 
-class Session {
-  readonly #blockSize: number
+export class ChannelSession {
+  readonly plan: Plan
   /** Blocks that nobody has been asked for, first to last. */
   readonly #free: number[]
   /** By channel: the block it has to bring, or undefined when none was left for it. */
@@ -22,8 +24,8 @@ class Session {
   #channelCount = 0
   activeMs: number
 
-  constructor(blockSize: number, missing: number[], nowMs: number) {
-    this.#blockSize = blockSize
+  constructor(plan: Plan, missing: number[], nowMs: number) {
+    this.plan = plan
     this.#free = missing
     this.activeMs = nowMs
   }
@@ -62,21 +64,21 @@ class Session {
   channel(id: number): Channel {
     const block = this.#blocks.get(id)
     if (block === undefined) return { id, offset: 0, len: 0 }
-    return { id, offset: block * this.#blockSize, len: this.#blockSize }
+    const { blockSize } = this.plan
+    return { id, offset: block * blockSize, len: blockSize }
   }
 
   all(): Channel[] {
     return [...this.#blocks.keys()].map((id) => this.channel(id))
   }
 }
-export type ChannelSession = Session
 
 export class Channels {
-  readonly #sessions = new Map<string, Session>()
+  readonly #sessions = new Map<string, ChannelSession>()
 
   /** Opens an upload's channels; those it had are closed. */
-  start(fileKey: string, blockSize: number, missing: number[], nowMs: number): ChannelSession {
-    const session = new Session(blockSize, missing, nowMs)
+  start(fileKey: string, plan: Plan, missing: number[], nowMs: number): ChannelSession {
+    const session = new ChannelSession(plan, missing, nowMs)
     this.#sessions.set(fileKey, session)
     return session
   }

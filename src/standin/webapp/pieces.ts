@@ -28,7 +28,8 @@ export async function uploadPiece(
   const upload = announced(context, upload_key, ex)
   if (bytes === undefined) throw new Refusal(RET.BAD_UPLOAD, 'piece without bytes')
   if (upload.done === 1) return answer(context, upload, channel.id)
-  const { plan, session } = open(context, upload)
+  const session = open(context, upload)
+  const { plan } = session
   if (context.call.fault === 'dead-channel') session.close(channel.id)
   if (!session.has(channel.id)) throw new Refusal(RET.CHANNEL_CLOSED, 'channel closed')
 
@@ -36,7 +37,7 @@ export async function uploadPiece(
   const block = channel.offset / plan.blockSize
   if (block === session.block(channel.id)) {
     checkPiece(plan, upload, block, channel.len, bytes)
-    await pieces.write(upload.fileKey, block, channel.offset, bytes)
+    await pieces.write(upload.fileKey, plan, block, bytes)
     // The same piece may have come twice at once: the channel moves on once.
     if (block === session.block(channel.id)) session.advance(channel.id)
   } else if (!pieces.arrived(upload.fileKey).has(block)) {
@@ -60,7 +61,7 @@ export function addChannel(context: UploadContext, given: unknown): object {
   const { upload_key, ex, orig_channel_count, dest_channel_count } = ADD_CHANNEL(given, 'body')
   const upload = announced(context, upload_key, ex)
   if (upload.done === 1) throw new Refusal(RET.UPLOAD_FINISHED, 'complete already')
-  const { session } = open(context, upload)
+  const session = open(context, upload)
   const before = session.all()
   if (orig_channel_count !== before.length) throw new Refusal(RET.BAD_UPLOAD, 'orig_channel_count')
   const added = session.add(Math.min(dest_channel_count, CHANNELS_MAX) - before.length)
@@ -81,16 +82,11 @@ function announced({ store, account }: UploadContext, key: string, ex: string): 
   return upload
 }
 
-function open(
-  { store, channels, knobs, nowMs }: UploadContext,
-  { fileKey }: Upload,
-): { plan: Plan; session: ChannelSession } {
+function open(context: UploadContext, { fileKey }: Upload): ChannelSession {
+  const { channels, knobs, nowMs } = context
   const session = channels.find(fileKey, knobs.uploadIdleMs, nowMs)
-  const plan = store.pieces.plan(fileKey)
-  if (session === undefined || plan === undefined) {
-    throw new Refusal(RET.CHANNEL_CLOSED, 'no channels open')
-  }
-  return { plan, session }
+  if (session === undefined) throw new Refusal(RET.CHANNEL_CLOSED, 'no channels open')
+  return session
 }
 
 /** A block must lead from the state before it to its own. */

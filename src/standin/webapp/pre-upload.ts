@@ -115,17 +115,17 @@ export async function preUpload(
 function openChannels(
   { store, channels, nowMs }: UploadContext,
   { fileKey, size }: Upload,
-  { blockSize, states }: Plan,
+  plan: Plan,
   { common_upload_req, channel_count }: Body,
 ): object {
   const arrived = store.pieces.arrived(fileKey)
-  const missing = [...states.keys()].filter((block) => !arrived.has(block))
-  const session = channels.start(fileKey, blockSize, missing, nowMs)
+  const missing = [...plan.states.keys()].filter((block) => !arrived.has(block))
+  const session = channels.start(fileKey, plan, missing, nowMs)
   const wanted = common_upload_req.use_mutil_channel ? channel_count : 1
   const opened = session.add(Math.min(wanted, CHANNELS_FIRST))
   return {
     upload_state: UPLOAD_STATE.MORE,
-    uploaded_data_len: Math.min(size, arrived.size * blockSize),
+    uploaded_data_len: Math.min(size, arrived.size * plan.blockSize),
     channel_list: opened,
     ext_channel_count: CHANNELS_MAX - opened.length,
   }
@@ -142,9 +142,8 @@ async function contentOf(
   const sha = plan?.states.at(-1) ?? common.file_sha ?? ''
   if (sha !== (common.file_sha ?? sha)) throw new Refusal(RET.WRONG_SHA, 'file_sha')
   if (bytes === undefined) {
-    if (plan === undefined && size > 0)
-      throw new Refusal(RET.BAD_UPLOAD, 'neither bytes nor blocks')
-    return { size, sha, md5 }
+    if (plan !== undefined || size === 0) return { size, sha, md5 }
+    throw new Refusal(RET.BAD_UPLOAD, 'neither bytes nor blocks')
   }
   if (bytes.length !== size || size > INLINE_SIZE_MAX) {
     throw new Refusal(RET.BAD_UPLOAD, 'bytes of another size, or too many')

@@ -13,6 +13,14 @@ export interface Visitor {
   login: Login
 }
 
+/** The code, and the HTTP status, of requests that get no further than the gateway. */
+export const FORBIDDEN = 403
+
+/** Whether that status is meant; a fault that names the code means the code within a reply. */
+export function isForbidden(call: Call, ret: number): boolean {
+  return ret === FORBIDDEN && !call.fault?.startsWith('ret:')
+}
+
 /** The cookie `wy_uf` tells how somebody logged in. */
 const KINDS: Record<string, LoginKind> = { '0': 'qq', '1': 'weixin', '2': 'openid' }
 
@@ -60,9 +68,6 @@ export function checkToken(
   if (call.query.get('g_tk') !== cookie) throw new Refusal(FORBIDDEN, 'g_tk is not wyctoken')
   if (cookie !== login.token) throw new Refusal(FORBIDDEN, 'old wyctoken')
 }
-
-/** The code, and the HTTP status, of requests that get no further than the gateway. */
-export const FORBIDDEN = 403
 
 /** `token_info` by kind of login; what it says must be what the cookies say. */
 const TOKEN_INFO: Record<LoginKind, Reader<Record<string, string | number>>> = {

@@ -6,7 +6,7 @@ import type { Knobs } from '../server.ts'
 import type { Account } from '../store/accounts.ts'
 import type { Plan } from '../store/pieces.ts'
 import type { Store } from '../store/store.ts'
-import { type Upload, UploadGone } from '../store/uploads.ts'
+import { ContentMismatch, type Upload, UploadGone } from '../store/uploads.ts'
 import type { Channels } from './channels.ts'
 
 export interface UploadContext {
@@ -35,6 +35,7 @@ export async function complete(
     await store.pieces.finish(account, upload, nowMs)
   } catch (error) {
     if (error instanceof UploadGone) throw new Refusal(RET.NO_FILE, 'deleted meanwhile')
+    if (error instanceof ContentMismatch) throw new Refusal(RET.WRONG_SHA, 'hashes of the whole')
     throw error
   }
   return true

@@ -10,7 +10,7 @@ import type { Store } from '../store/store.ts'
 import type { Channels } from './channels.ts'
 import { addChannel, uploadPiece } from './pieces.ts'
 import { preUpload } from './pre-upload.ts'
-import { checkToken, FORBIDDEN, signIn, withRenewal } from './session.ts'
+import { checkToken, FORBIDDEN, isForbidden, signIn, withRenewal } from './session.ts'
 import type { UploadContext } from './step.ts'
 
 type Step = (
@@ -55,7 +55,7 @@ export function uploadRoutes(store: Store, channels: Channels, knobs: Knobs): Ro
       matches: (call) => call.method === 'POST' && call.path === '/ftnup_v2/weiyun',
       name: (call) => STEPS[call.query.get('cmd') ?? '']?.name ?? 'ftnup',
       handle: (call) => takeForm({ store, channels, knobs, call }),
-      refuse: (call, ret) => refuseForm(call, ret),
+      refuse: refuseForm,
     },
     {
       matches: (call) => call.method === 'POST' && call.path === '/api/v3/ftn_pre_upload',
@@ -81,7 +81,7 @@ async function takeForm(given: Given): Promise<Reply> {
   }
   const key = `weiyun.${step.name}MsgReq_body`
   const { req_header, message } = envelope(json, FORM_HEADER, key)
-  if (req_header.cmd !== cmd) throw new Refusal(RET.BAD_JSON, 'cmd differs from the query')
+  if (req_header.cmd !== cmd) throw malformed('cmd differs from the query')
   const body = await step.run({ ...given, account, nowMs }, message, bytes)
   const answer = okay(cmd, account.uin, `weiyun.${step.name}MsgRsp_body`, body)
   return withRenewal(traced(answer, RET.OK), login, call)
@@ -117,7 +117,7 @@ function parts(contentType: string, body: Buffer): { json: string; bytes: Buffer
     (upload.name === 'upload' &&
       upload.filename === 'blob' &&
       upload.type === 'application/octet-stream')
-  if (!isJson || !isUpload || rest.length > 0) throw new Refusal(RET.BAD_JSON, 'parts of the form')
+  if (!isJson || !isUpload || rest.length > 0) throw malformed('parts of the form')
   return { json: json.bytes.toString(), bytes: upload?.bytes }
 }
 
@@ -140,8 +140,8 @@ function envelope<H>(source: string, readHeader: Reader<H>, key: string) {
     )
     return { req_header, message: req_body.ReqMsg_body[key] }
   } catch (error) {
-    if (error instanceof Refusal || error instanceof SyntaxError) throw malformed(error.message)
-    throw error
+    if (error instanceof SyntaxError) throw malformed('not JSON')
+    throw error instanceof Refusal ? malformed(error.message) : error
   }
 }
 
@@ -156,21 +156,19 @@ function okay(cmd: number, uin: number, key: string, body: object): object {
 
 function refuseForm(call: Call, ret: number): Reply {
   const answer = traced({ rsp_header: { retcode: ret, retmsg: `error ${ret}` } }, ret)
-  return call.fault?.startsWith('ret:') || ret !== FORBIDDEN
-    ? answer
-    : { ...answer, status: FORBIDDEN }
+  return isForbidden(call, ret) ? { ...answer, status: FORBIDDEN } : answer
 }
 
-/** A malformed request is answered as an overloaded gateway would (webapp.md, 7.2). */
+/** A malformed request is answered as by a gateway that is too busy (webapp.md, 7.2). */
 function refuseJson(call: Call, ret: number): Reply {
+  if (isForbidden(call, ret)) return refuseForm(call, ret)
   if (ret === RET.BAD_JSON || ret === RET.GATEWAY_BUSY) {
     return traced({ retcode: RET.GATEWAY_BUSY, msg: '服务繁忙' }, RET.GATEWAY_BUSY)
   }
-  if (ret === FORBIDDEN && !call.fault?.startsWith('ret:')) return refuseForm(call, ret)
   return traced({ result: { rsp_header: { retcode: ret, retmsg: `error ${ret}` } } }, ret)
 }
 
-/** @param value of the whole reply; every reply of these servers has a number to ask about */
+/** Every reply of these servers has a number to ask about. */
 function traced(value: object, ret: number): Reply {
   const headers = {
     'Content-Type': 'application/json; charset=utf-8',

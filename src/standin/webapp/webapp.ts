@@ -21,7 +21,14 @@ import type { Command } from './command.ts'
 import { DOWNLOADS } from './download.ts'
 import { READS } from './reads.ts'
 import { RECYCLE } from './recycle.ts'
-import { checkToken, checkTokenInfo, FORBIDDEN, signIn, withRenewal } from './session.ts'
+import {
+  checkToken,
+  checkTokenInfo,
+  FORBIDDEN,
+  isForbidden,
+  signIn,
+  withRenewal,
+} from './session.ts'
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   ...READS,
@@ -36,7 +43,7 @@ const SITE = 'https://www.weiyun.com'
 const BODY_BYTES_MAX = 1024 * 1024
 
 const QUERY = record({
-  g_tk: text,
+  g_tk: optional(text),
   cmd: optional(decimal),
   refer: optional(text),
   r: optional(text),
@@ -198,7 +205,7 @@ function refuse(call: Call, ret: number): Reply {
   const gateway = struck ? isGatewayCode(ret) : !admitted.has(call)
   if (!gateway) return json({ data: { rsp_header: { retcode: ret, retmsg: `error ${ret}` } } }, ret)
   const answer = json({ ret, msg: `error ${ret}` }, ret)
-  return ret === FORBIDDEN && !struck ? { ...answer, status: FORBIDDEN } : answer
+  return isForbidden(call, ret) ? { ...answer, status: FORBIDDEN } : answer
 }
 
 /** Which of the two speaks when a fault is given by its code alone. */

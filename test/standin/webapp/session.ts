@@ -12,6 +12,7 @@ t.test('g_tk is the cookie wyctoken, which /disk gives out', async (t) => {
   const { cookies } = JSON.parse(await readFile(standin.sessions.webapp as string, 'utf8'))
   const fresh = new WebappClient(standin.url, cookies)
   t.equal(await status(fresh, { query: { g_tk: '5381' } }), 403, 'no wyctoken')
+  t.equal(await status(fresh), 403, 'nor g_tk')
   const page = await fresh.disk()
   t.equal(page.status, 200)
   t.match(page.headers['set-cookie'], [/^wyctoken=\d+; Path=\/$/])

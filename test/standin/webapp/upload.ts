@@ -199,6 +199,18 @@ t.test('what is announced is judged before a byte has come', async (t) => {
   t.equal(await ret({}, { ppdir_key: '' }), 0)
 })
 
+t.test('an announced MD5 is checked once all is there', async (t) => {
+  const { client } = await withWebapp(t)
+  const content = pattern(MIB + 7)
+  const bend = { common: { file_md5: '0'.repeat(32) } }
+  const { body } = await client.step('PreUpload', announcement(client.main, 'a', content, bend))
+  const [first, second] = body.channel_list
+  t.equal((await client.piece(body, first, content)).ret, 0)
+  t.equal((await client.piece(body, second, content)).ret, -20001)
+  const again = await client.step('PreUpload', announcement(client.main, 'a', content, bend))
+  t.equal(again.body.uploaded_data_len, 0)
+})
+
 t.test('limits: quota, size of a file, length of a name', async (t) => {
   const { standin, client } = await withWebapp(t)
   const content = pattern(1000)
