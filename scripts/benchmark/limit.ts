@@ -14,7 +14,7 @@ export async function fetchPlainly(
   connections: number,
 ): Promise<number> {
   const server = createServer((request, response) => {
-    void serveRange(path, String(request.headers.range), response)
+    serveRange(path, String(request.headers.range), response).catch(() => response.destroy())
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const agent = new Agent()

@@ -89,16 +89,29 @@ async function measure(options: Options): Promise<Readings> {
     note: () => {},
   }
   await mkdir(bench.dir)
+  await Promise.race([runRows(bench, readings, options), interrupted()])
+  return readings
+}
+
+async function runRows(bench: Bench, readings: Readings, { rows, runs }: Options): Promise<void> {
   // All of it before the first look: rclone's server keeps the listings that it made.
-  for (const row of options.rows) await row.prepare?.(bench)
-  for (const row of options.rows) {
+  for (const row of rows) await row.prepare?.(bench)
+  for (const row of rows) {
     bench.note = (who, what, value) => {
       console.error(`${row.name}: ${what}, ${who}: ${Number(value.toPrecision(4))}`)
       readings.note(row.name, who, what, value)
     }
-    for (let index = 1; index <= options.runs; index++) await row.run(bench, String(index))
+    for (let index = 1; index <= runs; index++) await row.run(bench, String(index))
   }
-  return readings
+}
+
+/** Rejects at a signal, so that mounts and processes are taken down as after a failure. */
+function interrupted(): Promise<never> {
+  return new Promise((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+      process.once(signal, () => reject(new Error(signal)))
+    }
+  })
 }
 
 function heading({ runs, dialect, quick }: Options): string {
@@ -115,7 +128,10 @@ const options = parseOptions()
 if (options.help) {
   process.stdout.write(HELP)
 } else {
-  const readings = await measure(options)
+  const readings = await measure(options).catch((error: Error) => {
+    console.error(error)
+    process.exit(1)
+  })
   const text = `${heading(options)}\n\n${readings.table()}\n`
   console.log(text)
   if (!options.quick && !options['no-note']) await appendFile(NOTES, `\n${text}`)

@@ -19,6 +19,7 @@ export interface Program {
   fill(path: string, count: number): Promise<void>
   /** Mounts with the caches called `caches`: new ones under a new name. */
   mount(caches: string): Promise<Mount>
+  /** Ends its service, and a mount that somebody left. */
   close(): Promise<void>
 }
 
@@ -27,7 +28,7 @@ export interface Mount {
   readonly pid: number
   /** Returns once the `count` files below `dir` are on the service, whole. */
   settle(dir: string, count: number): Promise<void>
-  /** Unmounts. What is not on the service by now is left to the caches. */
+  /** Unmounts, if it is not. What is not on the service by now is left to the caches. */
   unmount(): Promise<void>
 }
 

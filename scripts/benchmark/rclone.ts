@@ -23,6 +23,7 @@ export class Rclone implements Program {
   readonly #dir: string
   readonly #server: ChildProcess
   readonly #port: number
+  #mount: Mount | undefined
 
   private constructor(dir: string, server: ChildProcess, port: number) {
     this.#dir = dir
@@ -39,20 +40,20 @@ export class Rclone implements Program {
   }
 
   async put(path: string, size: number, seed: number): Promise<void> {
-    const target = this.onService(path)
+    const target = this.#onService(path)
     await mkdir(dirname(target), { recursive: true })
     await writeFile(target, seededContent(size, seed))
   }
 
   async fill(path: string, count: number): Promise<void> {
-    await mkdir(this.onService(path), { recursive: true })
+    await mkdir(this.#onService(path), { recursive: true })
     for (let index = 0; index < count; index++) {
-      await writeFile(join(this.onService(path), `file-${String(index).padStart(5, '0')}`), '')
+      await writeFile(join(this.#onService(path), `file-${String(index).padStart(5, '0')}`), '')
     }
   }
 
   /** Where the server has a file on this disk. */
-  onService(path: string): string {
+  #onService(path: string): string {
     return join(this.#dir, 'service', path)
   }
 
@@ -65,18 +66,20 @@ export class Rclone implements Program {
     const child = start('rclone', args, ENV)
     child.stderr?.resume()
     await waitUntil(() => isMounted(point), 20)
-    return {
+    this.#mount = {
       point,
       pid: child.pid as number,
       settle: (dir, count) => waitUntil(async () => (await this.#countFiles(dir)) === count, 200),
       async unmount() {
-        await run('fusermount3', ['-u', point])
+        if (await isMounted(point)) await run('fusermount3', ['-uz', point])
         await stop(child)
       },
     }
+    return this.#mount
   }
 
   async close(): Promise<void> {
+    await this.#mount?.unmount()
     await stop(this.#server)
   }
 
@@ -85,7 +88,7 @@ export class Rclone implements Program {
    * that.
    */
   async #countFiles(dir: string): Promise<number> {
-    const entries = await readdir(this.onService(dir), { recursive: true, withFileTypes: true })
+    const entries = await readdir(this.#onService(dir), { recursive: true, withFileTypes: true })
     const files = entries.filter((entry) => entry.isFile())
     const sizes = await Promise.all(
       files.map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).size),

@@ -1,6 +1,7 @@
 // Rows about reading: sequentially, again, the first bytes, at random.
-import { open } from 'node:fs/promises'
+import { open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { seededContent } from '../../src/standin/admin/device.ts'
 import { type Bench, cpuDuring, DOWNLOADS_MAX, type Row, withMount } from './bench.ts'
 import { fetchPlainly } from './limit.ts'
 import { type Mount, run, timed } from './program.ts'
@@ -14,6 +15,8 @@ const RANDOM_BYTES = 512 * 1024 * 1024
 const RANDOM_JOBS = 8
 const RANDOM_READS = 40
 const RANDOM_READ_BYTES = 4096
+
+const localBig = ({ dir }: Bench): string => join(dir, 'big')
 
 async function putEverywhere(bench: Bench, path: string, size: number, seed: number) {
   for (const program of bench.programs) await program.put(path, size, seed)
@@ -30,11 +33,14 @@ async function readThrough(path: string, size: number): Promise<number> {
 
 export const sequential: Row = {
   name: 'sequential',
-  prepare: (bench) => putEverywhere(bench, BIG, bench.scale.bigBytes, 1),
+  async prepare(bench) {
+    await putEverywhere(bench, BIG, bench.scale.bigBytes, 1)
+    await writeFile(localBig(bench), seededContent(bench.scale.bigBytes, 1))
+  },
 
   async run(bench, label) {
-    const { scale, network, rclone, note } = bench
-    const local = rclone.onService(BIG)
+    const { scale, network, note } = bench
+    const local = localBig(bench)
     const limit = await fetchPlainly(network, local, scale.bigBytes, DOWNLOADS_MAX)
     note('limit', 'cold sequential read', limit)
     await readThrough(local, scale.bigBytes)

@@ -1,6 +1,6 @@
 // Rows about writing: many small files in, a tree brought up to date, a copy inside the drive.
 import { randomBytes } from 'node:crypto'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Bench, cpuDuring, localDir, type Row, UPLOADS_MAX, withMount } from './bench.ts'
 import { run, timed } from './program.ts'
@@ -50,7 +50,6 @@ export const smallFiles: Row = {
         note(program.name, 'all of it on the service', allSeconds)
         note(program.name, 'its processor time, in and up', cpu)
       })
-      await Promise.all([source, copy].map((dir) => rm(dir, { recursive: true })))
     }
   },
 }
@@ -81,7 +80,6 @@ export const rsync: Row = {
         note(program.name, 'entries changed by that', moved)
         note(program.name, 'bytes moved by that', crossed.up + crossed.down)
       })
-      await rm(source, { recursive: true })
     }
   },
 }

@@ -43,6 +43,7 @@ export class Weiyun implements Program {
   readonly #options: WeiyunOptions
   readonly #service: Service
   readonly #port: number
+  #mount: WeiyunMount | undefined
 
   private constructor(options: WeiyunOptions, service: Service, port: number) {
     this.#options = options
@@ -100,10 +101,12 @@ export class Weiyun implements Program {
       complaints.then(([line]) => Promise.reject(new Error(line))),
     ])
     complaints.catch(() => {})
-    return new WeiyunMount(point, child, (path) => this.#countFiles(path))
+    this.#mount = new WeiyunMount(point, child, (path) => this.#countFiles(path))
+    return this.#mount
   }
 
   async close(): Promise<void> {
+    await this.#mount?.unmount()
     await stop(this.#service.child)
   }
 
