@@ -5,9 +5,9 @@ import { type Call, type Reply, type Route, redirect, reply } from '../http.ts'
 import { Refusal } from '../refusal.ts'
 import { cookiesOf } from '../store/logins.ts'
 import type { Store } from '../store/store.ts'
-import { FORBIDDEN, setCookie } from '../webapp/session.ts'
+import { FORBIDDEN } from '../webapp/session.ts'
 import { type QrCodes, type QrState, qrPng } from './qr-codes.ts'
-import { html, LOGIN_DONE_PAGE, page } from './site.ts'
+import { html, LOGIN_DONE_PAGE, page, withCookies } from './site.ts'
 
 const APPID = oneOf(['527020901'])
 const DAID = oneOf(['372'])
@@ -138,9 +138,4 @@ export function hash33(sig: string): number {
   let hash = 0
   for (const char of sig) hash = (hash + (hash << 5) + char.charCodeAt(0)) >>> 0
   return hash & 0x7fffffff
-}
-
-export function withCookies(answer: Reply, cookies: Record<string, string>): Reply {
-  const lines = Object.entries(cookies).map(([name, value]) => setCookie(name, value))
-  return { ...answer, headers: { ...answer.headers, 'Set-Cookie': lines } }
 }

@@ -38,16 +38,21 @@ export function html(body: string, ret = 0): Reply {
   return reply(`<!DOCTYPE html>${body}`, { 'Content-Type': 'text/html; charset=utf-8' }, ret)
 }
 
+/** Sets cookies besides those that the reply sets already. */
+export function withCookies(answer: Reply, cookies: Record<string, string>): Reply {
+  const before = answer.headers['Set-Cookie'] ?? []
+  const lines = Object.entries(cookies).map(([name, value]) => setCookie(name, value))
+  return { ...answer, headers: { ...answer.headers, 'Set-Cookie': [...before, ...lines] } }
+}
+
 /** The main page, which gives out `wyctoken`; without a login it leads to the login page. */
 function disk(store: Store, knobs: Knobs, call: Call): Reply {
   const visitor = visitorOf(store, knobs, call)
   if (visitor === undefined) return redirect(LOGIN_PAGE)
   const { login } = visitor
   if (login.token === '') store.logins.rotateToken(login, Date.now())
-  const answer = withRenewal(html('<title>Weiyun</title>'), login, call)
-  const renewed = answer.headers['Set-Cookie'] ?? []
-  const cookies = [...renewed, setCookie('wyctoken', login.token)]
-  return { ...answer, headers: { ...answer.headers, 'Set-Cookie': cookies } }
+  const secrets = withRenewal(html('<title>Weiyun</title>'), login, call)
+  return withCookies(secrets, { wyctoken: login.token })
 }
 
 function logout(store: Store, knobs: Knobs, call: Call): Reply {

@@ -8,9 +8,8 @@ import type { Knobs } from '../server.ts'
 import { cookiesOf, WEIXIN_APPID } from '../store/logins.ts'
 import type { Store } from '../store/store.ts'
 import { FORBIDDEN } from '../webapp/session.ts'
-import { withCookies } from './qq.ts'
 import { type QrCode, type QrCodes, type QrState, qrPng } from './qr-codes.ts'
-import { html, page } from './site.ts'
+import { html, page, withCookies } from './site.ts'
 
 /** Users without a WeChat token have this one, the hash of nothing. */
 const G_TK = '5381'

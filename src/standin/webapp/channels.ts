@@ -1,7 +1,6 @@
 // Channels of uploads in pieces: each asks for one block after the other, and the service hands out
 // every block once (webapp.md, 7.5 and 7.6). Held in memory only: after a restart, or when nothing
 // came for a while, all channels are closed and the client announces the file again.
-
 import type { Plan } from '../store/pieces.ts'
 
 /** What the wire calls a channel: the block it has to bring. `len` may pass the end of the file. */

@@ -148,15 +148,20 @@ export function cut(
   const order = ORDERS[asked.sort_field]
   const sign = asked.reverse_order ? -1 : 1
   const sorted = entries.toSorted(
-    (a, b) =>
-      a.kind.localeCompare(b.kind) || sign * order(a, b) || sign * a.id.localeCompare(b.id, 'en'),
+    (a, b) => compare(a.kind, b.kind) || sign * order(a, b) || sign * compare(a.id, b.id),
   )
   const end = asked.start + asked.count
   return { shown: sorted.slice(asked.start, end), finished: end >= sorted.length }
 }
 
 const ORDERS: Record<1 | 2 | 3, (a: Entry, b: Entry) => number> = {
-  1: (a, b) => (a.name < b.name ? -1 : 1),
+  1: (a, b) => compare(a.name, b.name),
   2: (a, b) => a.mtimeMs - b.mtimeMs,
   3: (a, b) => a.size - b.size,
+}
+
+/** By code units, which is much faster than by a language's rules. */
+function compare(a: string, b: string): number {
+  if (a === b) return 0
+  return a < b ? -1 : 1
 }
