@@ -160,7 +160,7 @@ const ORDERS: Record<1 | 2 | 3, (a: Entry, b: Entry) => number> = {
   3: (a, b) => a.size - b.size,
 }
 
-/** By code units, which is much faster than by a language's rules. */
+/** By code units: one order wherever the service runs, whatever the language there. */
 function compare(a: string, b: string): number {
   if (a === b) return 0
   return a < b ? -1 : 1
