@@ -28,6 +28,7 @@ export interface Channel {
 }
 
 export interface Announced {
+  readonly fileExist: FileExist
   /** Known before any byte is sent. */
   readonly id: string | undefined
   readonly version: string
@@ -79,12 +80,13 @@ export function encodeAnnouncement(announcement: Announcement, withBlocks: boole
   }
 }
 
-export function decodeAnnounced(body: Fields): Announced {
+export function decodeAnnounced(body: Fields, fileExist: FileExist): Announced {
   const common = isFields(body.common_upload_rsp) ? body.common_upload_rsp : {}
   const state = integer(body, 'upload_state')
   const isComplete = isTrue(body.file_exist) || state === STATE_COMPLETE
   const nowMs = Date.now()
   return {
+    fileExist,
     id: text(common, 'file_id') || undefined,
     version: text(common, 'file_version') ?? '',
     name: text(common, 'filename') || undefined,

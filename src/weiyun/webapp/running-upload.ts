@@ -5,7 +5,10 @@ import { WeiyunError } from '../errors.ts'
 import { type Fields, integer, isFields, text } from '../fields.ts'
 import { type Announced, type Channel, decodeChannel, STATE_COMPLETE } from './announce.ts'
 
-/** `complete`; or all channels came to their end without it; or some died, and the service knows what it has. */
+/**
+ * `complete`; or it ended, and whether all is there only a listing tells; or channels died, and the service
+ * knows what it has.
+ */
 export type Outcome = 'complete' | 'ended' | 'lost'
 
 /** Other values of `upload_state`. */
@@ -36,7 +39,7 @@ export class RunningUpload {
     this.#over.promise.catch(() => {}) // a failure that comes after the end
   }
 
-  /** Resolves when the file is complete, rejects with the first failure. */
+  /** Resolves when the service calls the file complete, rejects with the first failure. */
   get over(): Promise<void> {
     return this.#over.promise
   }
@@ -78,9 +81,10 @@ export class RunningUpload {
     this.#over.reject(error)
   }
 
+  /** A service that says so before it can have all is not taken at its word. */
   #complete(): undefined {
     this.#isOver = true
-    this.outcome = 'complete'
+    this.outcome = this.#sent === this.source.size ? 'complete' : 'ended'
     this.#over.resolve()
   }
 

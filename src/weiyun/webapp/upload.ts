@@ -155,7 +155,7 @@ export class WebappUploads {
     let option = fileExist
     const announce = async (): Promise<Answer> => {
       const announcement = { dir, name, content, states, fileExist: option }
-      return { announced: decodeAnnounced(await this.#preUpload(announcement, call)) }
+      return { announced: decodeAnnounced(await this.#preUpload(announcement, call), option) }
     }
     const look = async () => {
       const plan = await this.#plan(target, undefined)
@@ -233,11 +233,11 @@ export class WebappUploads {
   }
 
   /**
-   * The finished file after its bytes. What took the place of an older version may have got its number only
-   * now: the announcement spoke too early.
+   * The finished file after its bytes. What took the place of something older may have got its version only
+   * with the last of them: the announcement spoke too early.
    */
   async #sentEntry(target: Target, announced: Announced): Promise<FileEntry> {
-    const isNew = target.replaces === undefined || announced.id !== target.replaces.id
+    const isNew = announced.fileExist === FILE_EXIST.RENAME
     const listed = isNew ? undefined : await this.#find(target, announced)
     return listed ?? this.#entry(target, announced)
   }

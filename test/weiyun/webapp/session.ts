@@ -90,12 +90,10 @@ t.test('many requests at once lead to one renewal', async (t) => {
 
 t.test('dead cookies', async (t) => {
   const { service, drive, sessions } = await setUp(t)
-  service
-    .on(CMD.list, gateway(190051))
-    .on('/disk', {
-      ...LOGIN_PAGE,
-      headers: { ...LOGIN_PAGE.headers, 'set-cookie': 'skey=; Max-Age=0' },
-    })
+  service.on(CMD.list, gateway(190051)).on('/disk', {
+    ...LOGIN_PAGE,
+    headers: { ...LOGIN_PAGE.headers, 'set-cookie': 'skey=; Max-Age=0' },
+  })
   await t.rejects(drive.list(MAIN), { code: 'SESSION_EXPIRED' })
   await t.rejects(drive.list(MAIN), { code: 'SESSION_EXPIRED' })
   t.equal(service.names.filter((name) => name === '/disk').length, 1, 'not asked again soon')

@@ -294,6 +294,20 @@ t.test('the end of all channels without the end of the file', async (t) => {
   t.ok(service.names.includes(CMD.remove), 'and what was begun does not stay')
 })
 
+t.test('an end before all can be there', async (t) => {
+  const { service, upload } = await setUp(t)
+  const bytes = pattern(3 * MIB)
+  service
+    .on(CMD.preUpload, wanted([{ id: 0, offset: 0, len: MIB }]))
+    .on(CMD.piece, uploaded('UploadPiece', { upload_state: 2 }))
+    .on(CMD.list, listing())
+  await t.rejects(upload(bytes, BACKGROUND), { code: 'RESTART_TRANSFER' })
+  const { sha1: file_sha, size: file_size } = sourceOf(bytes)
+  const whole = { file_id: 'new-id', file_sha, file_size, file_cursize: file_size }
+  service.on(CMD.list, listing([fileItem(whole)]))
+  t.match(await upload(bytes), { id: 'new-id' }, 'unless the listing shows it')
+})
+
 t.test('answers that make no sense', async (t) => {
   const go = (channel: object | undefined) =>
     uploaded('UploadPiece', { upload_state: 1, ...(channel && { channel }) })
