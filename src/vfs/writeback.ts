@@ -1,6 +1,7 @@
 // The queue that makes dirty entries clean. It holds no work of its own: what is pending follows
 // from the tree. It decides when an entry's next step is taken, how many at once, and what a
 // failure means for it.
+import { setTimeout as sleep } from 'node:timers/promises'
 import PQueue from 'p-queue'
 import type { Logger } from '../base/log.ts'
 import type { StateFile } from '../cache/state.ts'
@@ -26,6 +27,11 @@ const REFUSED_PAUSE_MS = 10 * 60_000
 const BATCH_MS = 50
 const BATCH_MS_MAX = 1_000
 const COMMANDS_MAX = 4
+/** Files opened, hashed or put away while the others fill the drive's upload lane. */
+const PREPARED_MAX = 6
+/** Looking at all that is left after each entry would cost more than sending it. */
+const LEFT_MANY = 100
+const LOOK_PAUSE_MS = 50
 /** A file that somebody keeps open for writing is sent after so long without a write. */
 const OPEN_QUIET_MS = 30_000
 
@@ -156,6 +162,7 @@ export class WriteBack {
         if (this.connection === 'expired') throw new VfsError('EACCES', 'the session has expired')
         signal?.throwIfAborted()
         await this.#nextChange(signal, idleMs)
+        if (left.length > LEFT_MANY) await sleep(LOOK_PAUSE_MS)
       }
     } finally {
       this.#hurry--
@@ -261,7 +268,7 @@ export class WriteBack {
 
   #enqueue(queue: PQueue, step: Extract<Step, { do: 'mkdir' | 'upload' | 'move' }>): void {
     this.#queued.add(step.inode)
-    this.#uploads.concurrency = this.#limits().uploadsMax
+    this.#uploads.concurrency = this.#limits().uploadsMax + PREPARED_MAX
     void queue.add(() => this.#take(step)).catch(() => {})
   }
 
