@@ -1,6 +1,7 @@
 // Open files: the table of handles, and what system calls on a handle do. A handle reads one version of a file
 // from open to close, unless programs on this machine write to the file: then everybody sees the writing.
 import { constants } from 'node:fs'
+import { isWeiyunError } from '../weiyun/index.ts'
 import type { AccountCache } from './account.ts'
 import { VfsError } from './error.ts'
 import type { Source } from './fetcher.ts'
@@ -109,7 +110,19 @@ export class Files {
   }
 
   async read(fh: number, offset: number, length: number): Promise<Buffer> {
-    const { file, version, read } = this.#handle(fh)
+    const handle = this.#handle(fh)
+    try {
+      return await this.#read(handle, offset, length)
+    } catch (error) {
+      if (!isWeiyunError(error, 'NOT_FOUND', 'STALE')) throw error
+      // Whoever opens it now is to find what the service has instead.
+      const { remote } = handle.file
+      if (remote !== undefined) this.#options.writeBack.onDoubt(remote.parent)
+      throw new VfsError('ESTALE', 'the version that was opened is gone', { cause: error })
+    }
+  }
+
+  async #read({ file, version, read }: Handle, offset: number, length: number): Promise<Buffer> {
     if (file.stagedId !== undefined) return this.#options.writer.read(file, read, offset, length)
     const wanted = version ?? file.remote
     if (wanted === undefined) return Buffer.alloc(0)
@@ -213,15 +226,19 @@ export class Files {
     if (size <= file.size || file.localOnly) return
     if (size > account.limits.fileSizeMax)
       throw new VfsError('EFBIG', 'larger than any file the account may hold')
+    const growth = size - file.size
     const quota = account.quota
-    if (quota !== undefined && size - file.size > quota.total - quota.used - this.unsentBytes()) {
-      throw new VfsError('ENOSPC', 'the drive is full')
-    }
+    const fits = (forMs?: number): boolean =>
+      quota === undefined || growth <= quota.total - quota.used - this.unsentBytes(forMs)
+    // What was removed a moment ago has made room: only a sum of now may refuse.
+    if (!fits() && !fits(0)) throw new VfsError('ENOSPC', 'the drive is full')
+    // Counts at once: in the time until the sum is worked out again a fast writer fills any drive.
+    this.#unsent += growth
   }
 
-  /** Bytes that wait to be sent, and will take room on the drive. */
-  unsentBytes(): number {
-    if (performance.now() - this.#unsentMs < UNSENT_FOR_MS) return this.#unsent
+  /** Bytes that wait to be sent, and will take room on the drive; the sum may be `forMs` old. */
+  unsentBytes(forMs = UNSENT_FOR_MS): number {
+    if (performance.now() - this.#unsentMs < forMs) return this.#unsent
     this.#unsentMs = performance.now()
     this.#unsent = 0
     for (const inode of this.#options.tree.pending()) {
