@@ -126,6 +126,14 @@ export class BlockIndex {
     this.setFlag(content, 'verified', false)
   }
 
+  /** Room taken by pinned segments. */
+  pinnedBytes(): number {
+    return this.#number(
+      `SELECT coalesce(sum(bytes), 0) FROM segment
+       WHERE content IN (SELECT content FROM content WHERE pinned)`,
+    )
+  }
+
   flag(content: string, flag: Flag): boolean {
     const select = `SELECT ${flag} AS flag FROM content WHERE content = ?`
     return this.#prepare(select).get(content)?.flag === 1

@@ -154,6 +154,11 @@ export class BlockCache {
     this.#store.setFlag(content, 'pinned', false)
   }
 
+  /** Of the bytes on disk, what is never evicted. Asks the index: not for every read. */
+  pinnedBytes(): number {
+    return this.#store.pinnedBytes()
+  }
+
   stats(): BlockCacheStats {
     const { bytes, files } = this.#store
     return { bytes, files, capacity: this.#capacity, hits: this.#hits, misses: this.#misses }

@@ -89,6 +89,10 @@ export class SegmentStore {
     return this.#ask(content, undefined, (key) => this.#table.find(key, blockIndex))
   }
 
+  pinnedBytes(): number {
+    return this.#off ? 0 : this.#safely(0, () => this.#table.pinnedBytes())
+  }
+
   flag(content: ContentId, flag: Flag): boolean {
     return this.#ask(content, false, (key) => this.#table.flag(key, flag))
   }

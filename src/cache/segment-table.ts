@@ -115,6 +115,11 @@ export class SegmentTable {
     this.#index.remove(segment.content, segment.number)
   }
 
+  /** As far as it was saved. */
+  pinnedBytes(): number {
+    return this.#index.pinnedBytes()
+  }
+
   flag(content: string, flag: Flag): boolean {
     return this.#index.flag(content, flag)
   }

@@ -105,7 +105,10 @@ const SAVE = `INSERT INTO inode (${COLUMNS.join()}) VALUES (${COLUMNS.map(() => 
   ON CONFLICT (ino) DO UPDATE SET ${COLUMNS.map((column) => `${column} = excluded.${column}`).join()}`
 
 /** The file cannot be used by this version, though nothing is wrong with it. */
-export class StateError extends Error {}
+export class StateError extends Error {
+  /** As with the cache directory: written by a later version. */
+  readonly code = 'TOO_NEW'
+}
 
 export class StateFile {
   readonly #db: DatabaseSync

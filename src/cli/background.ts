@@ -7,6 +7,7 @@ import { dirname } from 'node:path'
 import { say } from './command.ts'
 import { EXIT } from './exit.ts'
 import { explain } from './explain.ts'
+import { tr } from './language.ts'
 import { stopSignal } from './signals.ts'
 
 /** Tells the child whom it has to answer to. Not an option: `ps` shows what the user typed. */
@@ -35,7 +36,7 @@ export async function runInBackground(logFile: string): Promise<number> {
   if (child.connected) child.disconnect()
   if (typeof message !== 'object' || message === null) {
     if (interrupted) return EXIT.INTERRUPTED
-    say(`the mount ended at once; ${logFile} may say why`)
+    say(tr('the mount ended at once; {logFile} may say why', { logFile }))
     return EXIT.SOFTWARE
   }
   const answer = message as Message

@@ -1,7 +1,9 @@
 // What all commands share: how they are declared to commander, how they speak to the user.
 import { Command, Option } from 'commander'
+import { COMMANDS, type CommandName } from './commands.ts'
 import { type ConfigSources, loadConfig, type Words } from './config.ts'
 import { CliError, EXIT } from './exit.ts'
+import { LANGUAGE, tr, trAny } from './language.ts'
 import { OPTIONS, type OptionKey, type OptionSpec } from './options.ts'
 
 /** A line for the user, on stderr, in the form of Unix programs. */
@@ -9,23 +11,41 @@ export function say(message: string): void {
   process.stderr.write(`weiyun-mount: ${message}\n`)
 }
 
-/** A command named as the user types it, e.g. `weiyun-mount status`. */
-export function declareCommand(name: string, summary: string): Command {
-  return new Command(name)
-    .description(summary)
-    .helpOption('-h, --help', 'show this help')
+/** A command of the table, still without options and arguments of its own. */
+export function declareCommand(name: CommandName): Command {
+  const title = name === 'mount' ? 'weiyun-mount' : `weiyun-mount ${name}`
+  return new Command(title)
+    .description(tr(COMMANDS[name].summary))
+    .helpOption('-h, --help', tr('show this help'))
     .exitOverride()
+    .configureHelp({ styleTitle: trAny })
     .configureOutput({
-      outputError: (text, write) => write(text.replace(/^error: /, 'weiyun-mount: ')),
+      outputError: (text, write) => write(`weiyun-mount: ${usageError(text)}`),
     })
-    .showHelpAfterError(`Try '${name} --help'.`)
+    .showHelpAfterError(tr("Try '{command} --help'.", { command: title }))
 }
 
-/** Adds options of the table. Their words come back through `flagWords`. */
+/** What commander says about a command line, in the user's language. */
+function usageError(text: string): string {
+  const plain = text.replace(/^error: /, '')
+  if (LANGUAGE === 'en') return plain
+  return plain
+    .replace(/unknown option '(.*)'/, (_, option) => tr("unknown option '{option}'", { option }))
+    .replace(/missing required argument '(.*)'/, (_, name) =>
+      tr('missing argument {name}', { name }),
+    )
+    .replace(/option '(.*)' argument missing/, (_, option) =>
+      tr("option '{option}' needs a value", { option }),
+    )
+    .replace(/too many arguments\b.*/, () => tr('too many arguments'))
+    .replace(/\(Did you mean (.*)\?\)/, (_, option) => tr('(Did you mean {option}?)', { option }))
+}
+
+/** Adds options of the table. Their words come back through `configFor`. */
 export function addOptions(command: Command, keys: readonly OptionKey[]): Command {
   for (const key of keys) {
     const { flag, arg, help, list, shown }: OptionSpec<unknown> = OPTIONS[key]
-    const text = shown === undefined ? help : `${help} (${shown})`
+    const text = shown === undefined ? tr(help) : `${tr(help)} (${trAny(shown)})`
     const value = arg === undefined ? '' : arg.startsWith('[') ? ` ${arg}` : ` <${arg}>`
     const option = new Option(`--${flag}${value}`, text)
     if (list) option.argParser((word: string, before: string[] = []) => [...before, word])

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { configDir, type Env } from './dirs.ts'
 import { CliError, EXIT } from './exit.ts'
+import { tr } from './language.ts'
 import { type Config, OPTIONS, type OptionKey, type OptionSpec } from './options.ts'
 
 /**
@@ -83,7 +84,10 @@ async function fileWords(path: string): Promise<Words> {
     text = await readFile(path, 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {}
-    throw new CliError(EXIT.CONFIG, `cannot read ${path}: ${(error as Error).message}`)
+    throw new CliError(
+      EXIT.CONFIG,
+      tr('cannot read {path}: {why}', { path, why: (error as Error).message }),
+    )
   }
   // Only who has such a file pays for the parser.
   const { parse } = await import('smol-toml')
@@ -96,7 +100,11 @@ async function fileWords(path: string): Promise<Words> {
   const words: Words = {}
   for (const [flag, value] of Object.entries(table)) {
     const key = findOption(flag)
-    if (key === undefined) throw new CliError(EXIT.CONFIG, `${path}: unknown option '${flag}'`)
+    if (key === undefined)
+      throw new CliError(
+        EXIT.CONFIG,
+        `${path}: ${tr("unknown option '{option}'", { option: flag })}`,
+      )
     words[key] = wordsOf(value, `${path}: ${flag}`)
   }
   return words
@@ -106,5 +114,6 @@ function wordsOf(value: unknown, where: string): string | string[] {
   if (typeof value === 'string') return value
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value
-  throw new CliError(EXIT.CONFIG, `${where}: neither text, number, yes or no, nor a list of texts`)
+  const why = tr('neither text, number, yes or no, nor a list of texts')
+  throw new CliError(EXIT.CONFIG, `${where}: ${why}`)
 }

@@ -7,19 +7,26 @@ import { chmod, readdir, rm, stat } from 'node:fs/promises'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { KeepAction } from '../vfs/vfs.ts'
 import { makePrivateDir, runtimeDir } from './dirs.ts'
 import { CliError, EXIT } from './exit.ts'
 import { explain } from './explain.ts'
+import { tr } from './language.ts'
 
 export interface Request {
-  readonly do: 'status' | 'sync' | 'refresh' | 'metrics' | 'ended'
+  readonly do: 'status' | 'sync' | 'refresh' | 'metrics' | 'ended' | 'keep'
   readonly path?: string
+  /** What `keep` is to do. */
+  readonly action?: KeepAction
 }
 
 export type Progress = (value: unknown) => void
 
-/** Answers one kind of request. A CliError keeps its exit code on the other side. */
-export type Handler = (request: Request, progress: Progress) => unknown
+/**
+ * Answers one kind of request. A CliError keeps its exit code on the other side. `gone` is aborted
+ * when whoever asked has gone away.
+ */
+export type Handler = (request: Request, progress: Progress, gone: AbortSignal) => unknown
 
 /** Longest path of a Unix socket, without the closing NUL (unix(7)). */
 const SOCKET_PATH_MAX = 107
@@ -53,7 +60,10 @@ export async function serveControl(
 ): Promise<{ close(): Promise<void> }> {
   const path = join(runtimeDir(process.env), `${mountHash(mountpoint)}-${process.pid}.sock`)
   if (Buffer.byteLength(path) > SOCKET_PATH_MAX) {
-    throw new CliError(EXIT.CANNOT_CREATE, `${path} is too long for a socket: set XDG_RUNTIME_DIR`)
+    throw new CliError(
+      EXIT.CANNOT_CREATE,
+      tr('{path} is too long for a socket: set XDG_RUNTIME_DIR', { path }),
+    )
   }
   await makePrivateDir(runtimeDir(process.env))
   await rm(path, { force: true })
@@ -88,14 +98,18 @@ async function serveConnection(
   const send = (line: unknown) => {
     if (socket.writable) socket.write(`${JSON.stringify(line)}\n`)
   }
-  // Whoever asked may go away at any time; what was asked for goes on.
+  // Whoever asked may go away at any time; what was asked for goes on unless it is for him alone.
+  const gone = new AbortController()
   socket.on('error', () => socket.destroy())
+  socket.on('close', () => gone.abort())
   for await (const line of createInterface({ input: socket })) {
     try {
       const request = JSON.parse(line) as Request
       const handler = Object.hasOwn(handlers, request.do) ? handlers[request.do] : undefined
-      if (handler === undefined) throw new CliError(EXIT.USAGE, `unknown request '${request.do}'`)
-      send({ result: (await handler(request, (progress) => send({ progress }))) ?? null })
+      if (handler === undefined)
+        throw new CliError(EXIT.USAGE, tr("unknown request '{name}'", { name: request.do }))
+      const progress: Progress = (value) => send({ progress: value })
+      send({ result: (await handler(request, progress, gone.signal)) ?? null })
     } catch (error) {
       send({ error: explain(error) })
     }
@@ -105,7 +119,7 @@ async function serveConnection(
 /** No process listens there: nothing is mounted, or its process was killed. */
 export class NotRunning extends CliError {
   constructor(where: string) {
-    super(EXIT.UNAVAILABLE, `${where}: no weiyun-mount is running there`)
+    super(EXIT.UNAVAILABLE, tr('{where}: no weiyun-mount is running there', { where }))
     this.name = 'NotRunning'
   }
 }
@@ -151,5 +165,5 @@ export async function askControl(
   } finally {
     socket.destroy()
   }
-  throw new CliError(EXIT.UNAVAILABLE, 'the mount ended before it answered')
+  throw new CliError(EXIT.UNAVAILABLE, tr('the mount ended before it answered'))
 }

@@ -4,6 +4,7 @@ import { chmod, lstat, mkdir } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { CliError, EXIT } from './exit.ts'
+import { tr } from './language.ts'
 
 export type Env = Readonly<Record<string, string | undefined>>
 
@@ -47,10 +48,13 @@ export async function makePrivateDir(path: string): Promise<void> {
     await mkdir(path, { recursive: true, mode: 0o700 })
     const stats = await lstat(path)
     if (!stats.isDirectory() || stats.uid !== process.getuid?.()) {
-      throw new Error('it must be a directory that belongs to you')
+      throw new Error(tr('it must be a directory that belongs to you'))
     }
     if ((stats.mode & 0o077) !== 0) await chmod(path, 0o700)
   } catch (error) {
-    throw new CliError(EXIT.CANNOT_CREATE, `cannot use ${path}: ${(error as Error).message}`)
+    throw new CliError(
+      EXIT.CANNOT_CREATE,
+      tr('cannot use {path}: {why}', { path, why: (error as Error).message }),
+    )
   }
 }

@@ -118,12 +118,17 @@ async function examine(config: Config): Promise<Finding[]> {
   return findings
 }
 
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = declareCommand('weiyun-mount doctor', 'Find what stands in the way of a mount.')
+export function declare() {
+  const command = declareCommand('doctor')
     .option('--json', 'one JSON object: {ok, findings: [{check, level, message, remedy}]}')
     .addHelpText('after', '\nExit code 1 when something has failed; warnings alone are 0.')
   addOptions(command, ['session', 'dialect', 'service', 'allowOther', 'cacheDir', 'stateDir'])
   addOptions(command, ['cacheSize', 'timeoutMs'])
+  return command
+}
+
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declare()
   command.parse(argv, { from: 'user' })
   const config = await configFor(command)
   const findings = await examine(config)

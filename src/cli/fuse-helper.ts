@@ -4,6 +4,7 @@ import { access, constants, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { CliError, EXIT } from './exit.ts'
+import { tr } from './language.ts'
 
 /** Unmounts through the system's helper. Rejects with its message. */
 export async function fusermount(mountpoint: string, { lazy }: { lazy: boolean }): Promise<void> {
@@ -16,20 +17,25 @@ export async function fusermount(mountpoint: string, { lazy }: { lazy: boolean }
     throw new CliError(
       busy ? EXIT.TEMPORARY : EXIT.FAILURE,
       busy
-        ? `${mountpoint}: in use; close what is open there, or add --lazy`
+        ? tr('{mountpoint}: in use; close what is open there, or add --lazy', { mountpoint })
         : stderr.trim().replace(/^fusermount3: /, '') || message,
     )
   }
 }
 
 const noFusermount = () =>
-  new CliError(EXIT.UNAVAILABLE, 'fusermount3 is missing: install the package fuse3')
+  new CliError(EXIT.UNAVAILABLE, tr('fusermount3 is missing: install the package fuse3'))
 
 /** What has to be on this machine before anything can be mounted. */
 export async function requireFuse(): Promise<void> {
   await access('/dev/fuse', constants.R_OK | constants.W_OK).catch((error) => {
-    const remedy = error.code === 'ENOENT' ? 'is missing: try modprobe fuse' : 'cannot be opened'
-    throw new CliError(EXIT.UNAVAILABLE, `/dev/fuse ${remedy}`)
+    const isMissing = error.code === 'ENOENT'
+    throw new CliError(
+      EXIT.UNAVAILABLE,
+      isMissing
+        ? tr('/dev/fuse is missing: try `modprobe fuse`')
+        : tr('/dev/fuse cannot be opened: are you allowed to use FUSE?'),
+    )
   })
   if ((await findProgram('fusermount3')) === undefined) throw noFusermount()
 }

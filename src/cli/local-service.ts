@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { CliError, EXIT } from './exit.ts'
+import { tr } from './language.ts'
 
 export interface LocalService {
   readonly url: string
@@ -32,5 +33,5 @@ export async function startLocalService(dir: string): Promise<LocalService> {
     }
   }
   await exited
-  throw new CliError(EXIT.UNAVAILABLE, 'the local service did not start')
+  throw new CliError(EXIT.UNAVAILABLE, tr('the local service did not start'))
 }

@@ -1,9 +1,10 @@
 // `weiyun-mount local`: the local service alone, in the foreground, until a signal.
 import { resolve } from 'node:path'
-import { Option } from 'commander'
+import { type Command, Option } from 'commander'
 import { declareCommand, numberOption } from './command.ts'
 import { dataDir } from './dirs.ts'
 import { CliError, EXIT } from './exit.ts'
+import { tr } from './language.ts'
 import { stopSignal } from './signals.ts'
 import { parseCount, parseSize } from './units.ts'
 
@@ -17,30 +18,32 @@ export interface Fault {
 export function parseFault(text: string): Fault {
   const [, kind, rate = '', match] = /^(ret:-?\d+|[a-z\d-]+):([\d.]+)(?::(.+))?$/.exec(text) ?? []
   if (kind === undefined || !(Number(rate) >= 0 && Number(rate) <= 1)) {
-    throw new CliError(EXIT.USAGE, `--fault: '${text}' is not KIND:RATE[:MATCH], a rate 0 to 1`)
+    throw new CliError(
+      EXIT.USAGE,
+      `--fault: ${tr("'{text}' is not KIND:RATE[:MATCH], a rate 0 to 1", { text })}`,
+    )
   }
   return { kind, rate: Number(rate), ...(match !== undefined && { match }) }
 }
 
-function declare() {
-  return declareCommand('weiyun-mount local', 'Run the local stand-in for the service.')
+export function declare(): Command {
+  const shape = '{url, session, sessions}'
+  return declareCommand('local')
     .addHelpText(
       'after',
-      `
-Prints one line of JSON when it is ready: {url, session, sessions}. The last two are paths of
-session files: the default one, and one for each dialect.`,
+      `\n${tr('Prints one line of JSON when it is ready: {shape}. The last two are paths of session files.', { shape })}`,
     )
-    .option('--data <DIR>', 'where it keeps its files (~/.local/share/weiyun-mount/local)')
-    .option('--port <N>', 'port on loopback (a free one)', numberOption('--port', parseCount))
-    .option('--rtt <MS>', 'delay of each reply (none)', numberOption('--rtt', parseCount))
+    .option('--data <DIR>', tr('where it keeps its files (~/.local/share/weiyun-mount/local)'))
+    .option('--port <N>', tr('port on loopback (a free one)'), numberOption('--port', parseCount))
+    .option('--rtt <MS>', tr('delay of each reply (none)'), numberOption('--rtt', parseCount))
     .option(
       '--bandwidth <SIZE>',
-      'bytes a second of one connection (no limit)',
+      tr('bytes a second of one connection (no limit)'),
       numberOption('--bandwidth', parseSize),
     )
     .option(
       '--fault <KIND:RATE[:MATCH]>',
-      'fail in this way, this often (0 to 1), for commands like MATCH (repeatable)',
+      tr('fail in this way, this often (0 to 1), for commands like MATCH (repeatable)'),
       (text: string, before: Fault[] = []) => [...before, parseFault(text)],
     )
     .addOption(new Option('--until-stdin-ends').hideHelp())
@@ -69,8 +72,12 @@ export async function run(argv: readonly string[]): Promise<number> {
     faults: options.fault ?? [],
   }).catch((error: unknown) => {
     const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'EADDRINUSE') throw new CliError(EXIT.TEMPORARY, `port ${port} is taken`)
-    throw new CliError(EXIT.CANNOT_CREATE, `cannot start the local service: ${message}`)
+    if (code === 'EADDRINUSE')
+      throw new CliError(EXIT.TEMPORARY, tr('port {port} is taken', { port }))
+    throw new CliError(
+      EXIT.CANNOT_CREATE,
+      tr('cannot start the local service: {why}', { why: message }),
+    )
   })
   // A mount that started us and was killed cannot tell us so in any other way.
   if (options.untilStdinEnds) process.stdin.resume().on('end', () => stop.abort())

@@ -2,6 +2,7 @@
 // mounts look for it. A mount that is running picks it up by itself.
 import { dirname } from 'node:path'
 import { text } from 'node:stream/consumers'
+import type { Command } from 'commander'
 import {
   type Account,
   accountKindOf,
@@ -16,6 +17,7 @@ import {
 import { addOptions, configFor, declareCommand, say } from './command.ts'
 import { makePrivateDir } from './dirs.ts'
 import { CliError, EXIT } from './exit.ts'
+import { type PlainMessage, tr } from './language.ts'
 import type { Config } from './options.ts'
 import { QrDisplay } from './qr-code.ts'
 import { accountOf, sessionPath } from './session-file.ts'
@@ -25,7 +27,7 @@ import { formatSize } from './units.ts'
 /** What users and other clients report for QQ. */
 const QQ_SESSION_MS = 48 * 3600_000
 
-const STATES: Record<LoginState, string> = {
+const STATES: Record<LoginState, PlainMessage> = {
   waiting: 'waiting for you to scan it …',
   scanned: 'scanned; confirm on the phone …',
   confirmed: 'confirmed',
@@ -37,15 +39,21 @@ interface Flags {
   readonly cookies?: boolean
 }
 
+export function declare(): Command {
+  const command = declareCommand('login')
+    .option('--wechat', tr('scan with WeChat instead of QQ'))
+    .option('--cookies', tr('read a Cookie header of www.weiyun.com, or a cookies.txt, from stdin'))
+    .allowExcessArguments(false)
+  return addOptions(command, ['session', 'service', 'timeoutMs'])
+}
+
 export async function run(argv: readonly string[]): Promise<number> {
-  const command = declareCommand('weiyun-mount login', 'Log in to Weiyun by scanning a QR code.')
-    .option('--wechat', 'scan with WeChat instead of QQ')
-    .option('--cookies', 'read a Cookie header of www.weiyun.com, or a cookies.txt, from stdin')
-  addOptions(command, ['session', 'service', 'timeoutMs'])
-  command.parse(argv, { from: 'user' })
+  const command = declare().parse(argv, { from: 'user' })
   const { wechat = false, cookies = false } = command.opts<Flags>()
-  if (command.args.length > 0) command.error(`error: too many arguments: ${command.args[0]}`)
-  if (wechat && cookies) command.error('error: --wechat and --cookies exclude each other')
+  if (wechat && cookies) {
+    const pair = { one: '--wechat', other: '--cookies' }
+    command.error(tr('{one} and {other} exclude each other', pair))
+  }
   const config = await configFor(command)
 
   const found = cookies ? await readCookies() : await scan(wechat ? 'wechat' : 'qq', config)
@@ -59,12 +67,12 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 async function readCookies(): Promise<WebappSession> {
-  if (process.stdin.isTTY) say('paste the Cookie header, then press Enter and Ctrl-D')
+  if (process.stdin.isTTY) say(tr('paste the Cookie header, then press Enter and Ctrl-D'))
   try {
     return sessionFromPaste(await text(process.stdin))
   } catch (error) {
     if (!isWeiyunError(error, 'INVALID')) throw error
-    throw new CliError(EXIT.FAILURE, `not a session: ${error.message}`)
+    throw new CliError(EXIT.FAILURE, tr('not a session: {why}', { why: error.message }))
   }
 }
 
@@ -73,22 +81,22 @@ async function scan(way: 'qq' | 'wechat', { service }: Config): Promise<WebappSe
   const abort = new AbortController()
   void stopSignal().requested.then(() => abort.abort())
   await using display = new QrDisplay()
-  const app = way === 'qq' ? 'QQ' : 'WeChat'
+  const app = way === 'qq' ? 'QQ' : tr('WeChat')
   try {
     return await loginByQr(way, {
       ...(service !== undefined && { service }),
       signal: abort.signal,
       async onCode(code) {
-        console.log(`Scan this with ${app} on your phone:`)
+        console.log(tr('Scan this with {app} on your phone:', { app }))
         await display.show(code)
       },
-      onState: (state) => console.log(STATES[state]),
+      onState: (state) => console.log(tr(STATES[state])),
     })
   } catch (error) {
     if (abort.signal.aborted) return undefined
     if (!isWeiyunError(error, 'REFUSED', 'TIMEOUT', 'BAD_REPLY')) throw error
-    const remedy = error.code === 'BAD_REPLY' ? '; --cookies may still work' : ''
-    throw new CliError(EXIT.FAILURE, `no login: ${error.message}${remedy}`)
+    const remedy = error.code === 'BAD_REPLY' ? tr('; --cookies may still work') : ''
+    throw new CliError(EXIT.FAILURE, tr('no login: {why}', { why: error.message }) + remedy)
   }
 }
 
@@ -112,21 +120,24 @@ async function prove(
     return { session, account }
   } catch (error) {
     if (!isWeiyunError(error, 'SESSION_EXPIRED')) throw error
-    const message = 'Weiyun does not take these cookies: log in with the browser and copy them anew'
-    throw new CliError(EXIT.SESSION, message)
+    throw new CliError(
+      EXIT.SESSION,
+      tr('Weiyun does not take these cookies: log in with the browser and copy them anew'),
+    )
   }
 }
 
 function report(session: WebappSession, { nickname, quota }: Account, path: string): void {
-  const space = `${formatSize(quota.used)} of ${formatSize(quota.total)} used`
-  console.log(`logged in as ${nickname} (${accountOf(session)}), ${space}`)
-  console.log(`session in ${path}; ${lifetime(session)}`)
+  const who = `${nickname} (${accountOf(session)})`
+  const space = { used: formatSize(quota.used), total: formatSize(quota.total) }
+  console.log(tr('logged in as {who}, {used} of {total} used', { who, ...space }))
+  console.log(tr('session in {path}; {lifetime}', { path, lifetime: lifetime(session) }))
 }
 
 function lifetime(session: WebappSession): string {
   const kind = accountKindOf(session)
-  if (kind === 'wechat') return 'a mount renews it by itself'
-  if (kind === 'openid') return 'how long it lasts is not known'
+  if (kind === 'wechat') return tr('a mount renews it by itself')
+  if (kind === 'openid') return tr('how long it lasts is not known')
   const end = new Date(Date.now() + QQ_SESSION_MS).toLocaleString()
-  return `by estimate it lasts about 48 hours, until ${end}`
+  return tr('by estimate it lasts about 48 hours, until {end}', { end })
 }

@@ -1,21 +1,25 @@
 // `weiyun-mount logout`: tells the service, and removes the session file.
 import { rm } from 'node:fs/promises'
+import type { Command } from 'commander'
 import { isWeiyunError, loadSession, logout } from '../weiyun/index.ts'
 import { addOptions, configFor, declareCommand, say } from './command.ts'
 import { CliError, EXIT } from './exit.ts'
+import { tr } from './language.ts'
 import type { Config } from './options.ts'
 import { sessionPath } from './session-file.ts'
 
+export function declare(): Command {
+  const command = declareCommand('logout').allowExcessArguments(false)
+  return addOptions(command, ['session', 'service', 'timeoutMs'])
+}
+
 export async function run(argv: readonly string[]): Promise<number> {
-  const command = declareCommand('weiyun-mount logout', 'End the session and forget it.')
-  addOptions(command, ['session', 'service', 'timeoutMs'])
-  command.parse(argv, { from: 'user' })
-  if (command.args.length > 0) command.error(`error: too many arguments: ${command.args[0]}`)
+  const command = declare().parse(argv, { from: 'user' })
   const config = await configFor(command)
   const path = sessionPath(config)
   await tellService(path, config)
   await rm(path)
-  console.log(`logged out; ${path} is removed`)
+  console.log(tr('logged out; {path} is removed', { path }))
   return EXIT.OK
 }
 
@@ -27,9 +31,9 @@ async function tellService(path: string, { service, timeoutMs }: Config): Promis
     await logout(session, { ...(service !== undefined && { service }), timeoutMs })
   } catch (error) {
     if (isWeiyunError(error, 'NOT_FOUND')) {
-      throw new CliError(EXIT.SESSION, `no session at ${path}`)
+      throw new CliError(EXIT.SESSION, tr('no session at {path}', { path }))
     }
     if (!isWeiyunError(error)) throw error
-    say(`the service was not told: ${error.message}`)
+    say(tr('the service was not told: {why}', { why: error.message }))
   }
 }

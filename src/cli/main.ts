@@ -1,31 +1,20 @@
 #!/usr/bin/env node
 // Arguments → command → exit code. Each command is loaded only when it is asked for.
+import { basename } from 'node:path'
 import { CommanderError } from 'commander'
 import { say } from './command.ts'
+import { isCommand } from './commands.ts'
 import { EXIT } from './exit.ts'
 import { explain } from './explain.ts'
-
-/** Runs with the arguments after its own name; resolves with the exit code. */
-export type Run = (argv: readonly string[]) => Promise<number>
-
-const COMMANDS: Record<string, () => Promise<{ run: Run }>> = {
-  mount: () => import('./mount.ts'),
-  login: () => import('./login.ts'),
-  logout: () => import('./logout.ts'),
-  unmount: () => import('./unmount.ts'),
-  status: () => import('./status.ts'),
-  sync: () => import('./sync.ts'),
-  doctor: () => import('./doctor.ts'),
-  avatar: () => import('./avatar.ts'),
-  local: () => import('./local.ts'),
-}
+import { LOADERS } from './load.ts'
+import { fromMountHelper } from './mount-helper.ts'
 
 async function main([word = '', ...rest]: readonly string[]): Promise<number> {
-  const load = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined
   try {
+    if (isCommand(word)) return await (await LOADERS[word]()).run(rest, LOADERS)
     // Without a command's name it is a mount point: `weiyun-mount ~/weiyun`.
-    if (load !== undefined) return await (await load()).run(rest)
-    return await (await import('./mount.ts')).run(process.argv.slice(2))
+    const argv = fromMountHelper(basename(process.argv[1] ?? ''), process.argv.slice(2))
+    return argv === undefined ? EXIT.OK : await (await LOADERS.mount()).run(argv, LOADERS)
   } catch (error) {
     // --help and --version arrive here too; commander has printed its message already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.OK : EXIT.USAGE

@@ -1,6 +1,7 @@
 // `-o a,b=c` as mount(8) and /etc/fstab write them, onto the one table of options.
 import { findOption, type Words } from './config.ts'
 import { CliError, EXIT } from './exit.ts'
+import { tr } from './language.ts'
 
 /** Meant for mount(8), systemd or the kernel's generic layer: nothing for us to do. */
 const IGNORED = new RegExp(
@@ -18,7 +19,8 @@ export function parseMountOptions(lists: readonly string[]): Words {
     if (item === '' || IGNORED.test(item)) continue
     const [, name = '', value = ''] = /^([^=]*)(?:=(.*))?$/s.exec(item) ?? []
     const key = name === 'ro' ? 'readOnly' : findOption(name.replaceAll('_', '-'))
-    if (key === undefined) throw new CliError(EXIT.USAGE, `-o: unknown option '${name}'`)
+    if (key === undefined)
+      throw new CliError(EXIT.USAGE, `-o: ${tr("unknown option '{option}'", { option: name })}`)
     const before = words[key] ?? []
     words[key] = [...before, value]
   }

@@ -4,45 +4,53 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { reportToParent, runInBackground } from './background.ts'
 import { addOptions, configFor, declareCommand } from './command.ts'
+import { COMMANDS } from './commands.ts'
 import { stateDir } from './dirs.ts'
-import { CliError, EXIT } from './exit.ts'
+import { CliError, EXIT, EXIT_MEANINGS } from './exit.ts'
 import { allowsOther, requireFuse } from './fuse-helper.ts'
+import { tr, trAny } from './language.ts'
 import { parseMountOptions } from './mount-options.ts'
 import { prepareMountpoint } from './mountpoint.ts'
 import { type Config, OPTION_GROUPS } from './options.ts'
 
-function declare(): Command {
-  const command = declareCommand('weiyun-mount', 'Make a Tencent Weiyun drive a folder.')
-    .usage('[options] MOUNTPOINT\n       weiyun-mount COMMAND …')
+export function declare(): Command {
+  const command = declareCommand('mount')
+    .usage(`[options] MOUNTPOINT\n       weiyun-mount ${tr('COMMAND')} …`)
     .argument('[mountpoint...]')
-    .version(version(), '-V, --version', 'show the version')
-    .option('-f, --foreground', 'stay in the foreground; say `mounted MOUNTPOINT` when usable')
+    .version(version(), '-V, --version', tr('show the version'))
+    .option('-f, --foreground', tr('stay in the foreground; say `mounted MOUNTPOINT` when usable'))
     .option(
       '-o <LIST>',
-      'options as mount(8) passes them: any of these, e.g. ro,cache-size=1G (repeatable)',
+      tr('options as mount(8) passes them: any of these, e.g. ro,cache-size=1G (repeatable)'),
       (text: string, before: string[] = []) => [...before, text],
     )
   for (const [heading, keys] of Object.entries(OPTION_GROUPS)) {
-    command.optionsGroup(heading)
+    command.optionsGroup(trAny(heading))
     addOptions(command, keys)
   }
-  return command.configureHelp({ visibleArguments: () => [] }).addHelpText(
-    'after',
-    `
-Commands (each has its own --help):
-  login, logout        get a session by QR code or browser cookies, and end it
-  unmount MOUNTPOINT   unmount, uploading what is left
-  status [MOUNTPOINT]  session, quota, caches and pending uploads
-  sync [PATH]          wait until everything below PATH is on the service
-  doctor               find what stands in the way of a mount
-  avatar UIN…          fetch pictures of users
-  local                run the local stand-in for the service
+  return command
+    .configureHelp({ ...command.configureHelp(), visibleArguments: () => [] })
+    .addHelpText('after', () => `\n${commandList()}\n\n${configurationHelp()}\n${exitCodes()}`)
+}
 
-Every option can stand in ~/.config/weiyun-mount/config.toml (cache-size = "10G") and in the
-environment (WEIYUN_MOUNT_CACHE_SIZE=10G). Sizes: 512M, 10G. Times: 500ms, 30s, 2m.
-Exit codes: 0 done, 1 failed, 64 wrong usage, 66 no usable mount point, 69 service or FUSE missing,
-73 a directory cannot be made, 75 busy, 77 no valid session, 78 wrong configuration.`,
-  )
+function commandList(): string {
+  const { mount: _, ...others } = COMMANDS
+  const rows = Object.entries(others).map(([name, { usage, summary }]) => {
+    return `  ${`${name} ${usage}`.padEnd(20)} ${tr(summary)}`
+  })
+  return [tr('Commands (each has its own --help):'), ...rows].join('\n')
+}
+
+function configurationHelp(): string {
+  return `${tr('Every option can stand in ~/.config/weiyun-mount/config.toml (cache-size = "10G") and in the')}
+${tr('environment (WEIYUN_MOUNT_CACHE_SIZE=10G). Sizes: 512M, 10G. Times: 500ms, 30s, 2m.')}`
+}
+
+function exitCodes(): string {
+  const rows = (Object.keys(EXIT) as (keyof typeof EXIT)[]).map((name) => {
+    return `  ${String(EXIT[name]).padStart(3)}  ${tr(EXIT_MEANINGS[name])}`
+  })
+  return [tr('Exit codes:'), ...rows].join('\n')
 }
 
 function version(): string {
@@ -55,7 +63,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   const target = mountTarget(command, lists !== undefined)
   const config = await configFor(command, { mountOptions: parseMountOptions(lists ?? []) })
   if (config.local !== undefined && config.service !== undefined) {
-    throw new CliError(EXIT.USAGE, '--local and --service exclude each other')
+    throw new CliError(
+      EXIT.USAGE,
+      tr('{one} and {other} exclude each other', { one: '--local', other: '--service' }),
+    )
   }
   const parent = reportToParent()
   const logFile = config.logFile ?? join(stateDir(process.env), 'weiyun-mount.log')
@@ -86,8 +97,8 @@ function mountTarget(command: Command, fromMount: boolean): string {
   const [first, second] = command.args
   const [wanted, extra] =
     fromMount && second !== undefined ? [second, command.args[2]] : [first, second]
-  if (wanted === undefined) command.error('error: missing argument MOUNTPOINT')
-  if (extra !== undefined) command.error(`error: too many arguments: ${extra}`)
+  if (wanted === undefined) command.error(tr('missing argument {name}', { name: 'MOUNTPOINT' }))
+  if (extra !== undefined) command.error(`${tr('too many arguments')}: ${extra}`)
   return wanted
 }
 
@@ -96,7 +107,7 @@ async function check(config: Config, target: string, logFile: string): Promise<s
   if (config.allowOther && !(await allowsOther())) {
     throw new CliError(
       EXIT.CONFIG,
-      '--allow-other needs the line user_allow_other in /etc/fuse.conf',
+      tr('--allow-other needs the line user_allow_other in /etc/fuse.conf'),
     )
   }
   const keptApart = [

@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { askMount, NotRunning } from './control.ts'
 import { CliError, EXIT } from './exit.ts'
 import { fusermount } from './fuse-helper.ts'
+import { tr } from './language.ts'
 import { isBelow, isOurs, readMounts } from './mount-table.ts'
 
 /** The canonical path of a directory to mount on, after every check. Rejects with a CliError. */
@@ -14,11 +15,14 @@ export async function prepareMountpoint(path: string, keptApart: readonly string
   const stats = await stat(mountpoint).catch((error: Error) => {
     throw refuse(error.message)
   })
-  if (!stats.isDirectory()) throw refuse('not a directory')
-  if ((await readdir(mountpoint)).length > 0) throw refuse('not empty')
+  if (!stats.isDirectory()) throw refuse(tr('not a directory'))
+  if ((await readdir(mountpoint)).length > 0) {
+    throw refuse(tr('not empty; move away what was written there while nothing was mounted'))
+  }
   // The process would wait for itself.
   const inside = keptApart.find((other) => isBelow(other, mountpoint))
-  if (inside !== undefined) throw refuse(`${inside} must not lie inside the mount`)
+  if (inside !== undefined)
+    throw refuse(tr('{path} must not lie inside the mount', { path: inside }))
   return mountpoint
 }
 
@@ -31,7 +35,8 @@ async function canonical(path: string): Promise<string> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOTCONN') return join(await realpath(dirname(absolute)), basename(absolute))
-    if (code === 'ENOENT') throw new CliError(EXIT.NO_INPUT, `${path}: no such directory`)
+    if (code === 'ENOENT')
+      throw new CliError(EXIT.NO_INPUT, tr('{path}: no such directory', { path }))
     throw new CliError(EXIT.NO_INPUT, (error as Error).message)
   }
 }
@@ -42,7 +47,10 @@ async function replaceDeadMount(mountpoint: string): Promise<void> {
   if (entry === undefined || !isOurs(entry)) return
   const pid = await pidOf(mountpoint)
   if (pid !== undefined) {
-    throw new CliError(EXIT.NO_INPUT, `${mountpoint}: already mounted by process ${pid}`)
+    throw new CliError(
+      EXIT.NO_INPUT,
+      tr('{mountpoint}: already mounted by process {pid}', { mountpoint, pid }),
+    )
   }
   // Not `stat`, which the kernel may answer from its cache.
   const code = await statfs(mountpoint).then(
@@ -50,7 +58,10 @@ async function replaceDeadMount(mountpoint: string): Promise<void> {
     (error: NodeJS.ErrnoException) => error.code,
   )
   if (code !== 'ENOTCONN') {
-    throw new CliError(EXIT.NO_INPUT, `${mountpoint}: already mounted, by a process that is silent`)
+    throw new CliError(
+      EXIT.NO_INPUT,
+      tr('{mountpoint}: already mounted, by a process that is silent', { mountpoint }),
+    )
   }
   await fusermount(mountpoint, { lazy: true })
 }

@@ -3,13 +3,14 @@
 import { resolve } from 'node:path'
 import { LOCAL_ONLY } from '../vfs/local-only.ts'
 import * as dirs from './dirs.ts'
+import { type PlainMessage, tr } from './language.ts'
 import { parseBoolean, parseCount, parseDurationMs, parseSize, parseUmask } from './units.ts'
 
 export interface OptionSpec<T> {
   readonly flag: string
   /** `X` takes a value, `[X]` may have one; without it the option is a switch. */
   readonly arg?: string
-  readonly help: string
+  readonly help: PlainMessage
   /** Throws a RangeError. `previous` is what came before, for options that add up. */
   parse(text: string, previous: T): T
   initial(env: dirs.Env): T
@@ -17,6 +18,8 @@ export interface OptionSpec<T> {
   readonly list?: true
   /** The default in words, where there is one worth showing. */
   readonly shown?: string
+  /** All values there are, for completions. */
+  readonly words?: readonly string[]
 }
 
 /** Keeps the type of the value while the table is checked. */
@@ -24,20 +27,22 @@ function option<T>(spec: OptionSpec<T>): OptionSpec<T> {
   return spec
 }
 
-function toggle(flag: string, help: string): OptionSpec<boolean> {
+function toggle(flag: string, help: PlainMessage): OptionSpec<boolean> {
   return { flag, help, parse: parseBoolean, initial: () => false }
 }
 
-function choice<const T extends string>(...words: T[]): (text: string) => T {
-  return (text) => {
+/** One of a few words. */
+function choice<const T extends string>(...words: T[]) {
+  const parse = (text: string): T => {
     const word = words.find((known) => known === text)
-    if (word === undefined) throw new RangeError(`'${text}' is none of ${words.join(', ')}`)
-    return word
+    if (word !== undefined) return word
+    throw new RangeError(tr("'{text}' is none of {words}", { text, words: words.join(', ') }))
   }
+  return { parse, words }
 }
 
 function parsePath(text: string): string {
-  if (text === '') throw new RangeError('an empty path')
+  if (text === '') throw new RangeError(tr('an empty path'))
   const home = process.env.HOME
   return resolve(home !== undefined && text.startsWith('~/') ? home + text.slice(1) : text)
 }
@@ -51,17 +56,18 @@ function parseLocal(text: string): string | undefined {
 function parseUrl(text: string): string {
   const url = URL.parse(text)
   if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new RangeError(`'${text}' is not an http or https URL`)
+    throw new RangeError(tr("'{text}' is not an http or https URL", { text }))
   }
   if (url.username !== '' || url.search !== '' || url.hash !== '') {
-    throw new RangeError('a base URL has no user name, query or fragment')
+    throw new RangeError(tr('a base URL has no user name, query or fragment'))
   }
   return url.href.replace(/\/$/, '')
 }
 
 function parseRoot(text: string): string {
   const parts = text.split('/').filter((part) => part !== '')
-  if (parts.includes('..') || parts.includes('.')) throw new RangeError(`'${text}' has dots in it`)
+  if (parts.includes('..') || parts.includes('.'))
+    throw new RangeError(tr("'{text}' has dots in it", { text }))
   return `/${parts.join('/')}`
 }
 
@@ -85,7 +91,7 @@ export const OPTIONS = {
     flag: 'dialect',
     arg: 'NAME',
     help: 'classic or webapp',
-    parse: choice('classic', 'webapp'),
+    ...choice('classic', 'webapp'),
     initial: () => undefined,
     shown: "the session file's",
   }),
@@ -182,7 +188,7 @@ export const OPTIONS = {
     flag: 'fsync',
     arg: 'WHERE',
     help: 'fsync waits for the local disk or for the remote service',
-    parse: choice('local', 'remote'),
+    ...choice('local', 'remote'),
     initial: () => 'local',
     shown: 'local',
   }),
@@ -230,7 +236,7 @@ export const OPTIONS = {
     flag: 'log-level',
     arg: 'LEVEL',
     help: 'trace, debug, info, warn, error or silent',
-    parse: choice('trace', 'debug', 'info', 'warn', 'error', 'silent'),
+    ...choice('trace', 'debug', 'info', 'warn', 'error', 'silent'),
     initial: () => 'info',
     shown: 'info',
   }),
@@ -247,7 +253,7 @@ export const OPTIONS = {
 export type OptionKey = keyof typeof OPTIONS
 
 /** The order of `--help`. */
-export const OPTION_GROUPS: Record<string, readonly OptionKey[]> = {
+export const OPTION_GROUPS = {
   'What to mount:': ['local', 'session', 'dialect', 'service', 'root'],
   'How it looks:': ['readOnly', 'allowOther', 'desktopRemote', 'uid', 'gid', 'umask', 'localOnly'],
   'Caches and uploads:': [
@@ -267,7 +273,7 @@ export const OPTION_GROUPS: Record<string, readonly OptionKey[]> = {
     'logLevel',
     'logFile',
   ],
-}
+} as const satisfies Partial<Record<PlainMessage, readonly OptionKey[]>>
 
 /** Everything that can be configured, resolved. Sizes in bytes, times in milliseconds. */
 export type Config = {

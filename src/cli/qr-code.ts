@@ -6,6 +6,7 @@ import { PNG } from 'pngjs'
 import encodeQr from 'qr'
 import decodeQr from 'qr/decode.js'
 import type { QrCode } from '../weiyun/index.ts'
+import { tr } from './language.ts'
 
 /** White on black whatever the terminal's own colours are: codes in negative do not scan everywhere. */
 const COLOURS = ['\x1b[97;40m', '\x1b[0m'] as const
@@ -36,9 +37,10 @@ export class QrDisplay {
   async show({ image, url }: QrCode): Promise<void> {
     const drawn = drawQr(image, { colours: process.stdout.isTTY })
     if (drawn !== undefined) process.stdout.write(drawn)
-    if (url !== undefined) console.log(`The code is also at ${url}`)
+    if (url !== undefined) console.log(tr('The code is also at {url}', { url }))
     if (drawn === undefined && url === undefined) {
-      console.log(`The code cannot be drawn here. Open this picture: ${await this.#write(image)}`)
+      const path = await this.#write(image)
+      console.log(tr('The code cannot be drawn here. Open this picture: {path}', { path }))
     }
   }
 

@@ -12,12 +12,15 @@ import { showDrain } from './drain.ts'
 import { CliError, EXIT } from './exit.ts'
 import { explain } from './explain.ts'
 import { fusermount } from './fuse-helper.ts'
+import { tr } from './language.ts'
 import { startLocalService } from './local-service.ts'
 import { Meter } from './metrics.ts'
 import type { Config } from './options.ts'
 import { accountOf, readSession, SessionFile, sessionPath } from './session-file.ts'
 import { type StopSignal, stopSignal } from './signals.ts'
 import type { Status } from './status.ts'
+
+const PROGRESS_MS = 100
 
 export interface ServeOptions {
   readonly config: Config
@@ -73,7 +76,7 @@ export async function serve({ config, mountpoint, onReady }: ServeOptions): Prom
 /** A service that does not answer must not keep Ctrl-C waiting. Rejects, or never settles. */
 async function refuseWhen(stop: StopSignal): Promise<never> {
   await stop.requested
-  throw new CliError(EXIT.INTERRUPTED, 'interrupted before it was mounted')
+  throw new CliError(EXIT.INTERRUPTED, tr('interrupted before it was mounted'))
 }
 
 /** A crash leaves the journal intact, but a dead mount point behind: that at least goes away. */
@@ -100,10 +103,24 @@ function handlers(
     sync: ({ path }) => vfs.sync(path),
     refresh: ({ path }) => vfs.refresh(path),
     metrics: () => meter.read(),
+    keep({ action, path }, progress, signal) {
+      if (action === undefined || path === undefined) throw new RangeError('no action or no path')
+      return vfs.keep(action, path, { signal, onProgress: seldom(progress) })
+    },
     ended(_request, progress) {
       watchers.add(progress)
       return ended
     },
+  }
+}
+
+/** A progress for every block of a fast disk would drown whoever listens. */
+function seldom(progress: Progress): Progress {
+  let saidMs = 0
+  return (value) => {
+    if (performance.now() - saidMs < PROGRESS_MS) return
+    saidMs = performance.now()
+    progress(value)
   }
 }
 

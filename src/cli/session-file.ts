@@ -6,6 +6,7 @@ import type { Logger } from '../base/log.ts'
 import { isWeiyunError, loadSession, type Session, saveSession } from '../weiyun/index.ts'
 import { configDir } from './dirs.ts'
 import { CliError, EXIT } from './exit.ts'
+import { tr } from './language.ts'
 import type { Config } from './options.ts'
 
 /** What a running mount does with a session that arrives later. */
@@ -21,13 +22,18 @@ export async function readSession(path: string, dialect: Config['dialect']): Pro
     if (isWeiyunError(error, 'NOT_FOUND')) {
       throw new CliError(
         EXIT.SESSION,
-        `no session at ${path}: run \`weiyun-mount login\`, or try --local without an account`,
+        tr('no session at {path}: run `weiyun-mount login`, or try --local without an account', {
+          path,
+        }),
       )
     }
     throw new CliError(EXIT.CONFIG, (error as Error).message)
   })
   if (dialect !== undefined && dialect !== session.dialect) {
-    throw new CliError(EXIT.CONFIG, `${path} is a ${session.dialect} session, not ${dialect}`)
+    throw new CliError(
+      EXIT.CONFIG,
+      tr('{path} is a {found} session, not {dialect}', { path, found: session.dialect, dialect }),
+    )
   }
   return session
 }
@@ -40,7 +46,7 @@ export function accountOf(session: Session): string {
     const [, uin] = new RegExp(`(?:^|; *)${name}=o?0*([^;]+)`).exec(session.cookies) ?? []
     if (uin !== undefined) return uin
   }
-  throw new CliError(EXIT.CONFIG, 'the cookies of the session name no account (uin)')
+  throw new CliError(EXIT.CONFIG, tr('the cookies of the session name no account (uin)'))
 }
 
 /** Keeps a running drive and a session file in step, both ways. */

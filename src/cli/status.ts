@@ -1,12 +1,16 @@
-// `weiyun-mount status`: what running mounts are doing, for people or, with --json, for programs.
+// `weiyun-mount status`: what running mounts are doing, for people or for programs.
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { PendingEntry, VfsStatus } from '../vfs/vfs.ts'
+import type { Command } from 'commander'
+import type { VfsStatus } from '../vfs/vfs.ts'
 import { declareCommand } from './command.ts'
 import { askControl, findSockets, NotRunning } from './control.ts'
 import { CliError, EXIT } from './exit.ts'
+import { tr } from './language.ts'
+import type { Metrics } from './metrics.ts'
 import { findMount } from './mount-table.ts'
-import { formatDuration, formatSize } from './units.ts'
+import { RateMeter } from './rates.ts'
+import { inWords } from './status-view.ts'
 
 const WATCH_MS = 1000
 
@@ -15,30 +19,70 @@ export interface Status extends VfsStatus {
   readonly mountpoint: string
 }
 
+interface Flags {
+  readonly json?: boolean
+  readonly watch?: boolean
+  readonly metrics?: boolean
+  readonly web?: boolean
+}
+
+export function declare(): Command {
+  return declareCommand('status')
+    .argument('[MOUNTPOINT]', tr('only this one'))
+    .option('--json', tr('one JSON object a line for each mount'))
+    .option('-w, --watch', tr('again every second, with rates, until the mount ends'))
+    .option('--metrics', tr('figures in the text format of Prometheus'))
+    .option('--web', tr('a page for the browser, on this machine only, until Ctrl-C'))
+}
+
 export async function run(argv: readonly string[]): Promise<number> {
-  const command = declareCommand('weiyun-mount status', 'Show what running mounts are doing.')
-    .argument('[MOUNTPOINT]', 'only this one')
-    .option('--json', 'one JSON object a line for each mount')
-    .option('-w, --watch', 'again every second, until the mount ends')
-    .parse(argv, { from: 'user' })
-  const { json = false, watch = false } = command.opts<{ json?: boolean; watch?: boolean }>()
+  const command = declare().parse(argv, { from: 'user' })
+  const flags = command.opts<Flags>()
   const [target] = command.args
   const mountpoint = target === undefined ? undefined : await knownMount(target)
-
-  let statuses = await askAll(mountpoint)
-  if (statuses.length === 0) {
-    const what = mountpoint === undefined ? 'nothing is mounted' : `${mountpoint}: nobody answers`
-    throw new CliError(EXIT.NO_INPUT, what)
+  if (flags.web) {
+    const { serveStatusPage } = await import('./status-server.ts')
+    return serveStatusPage(() => askAll(mountpoint))
   }
-  while (statuses.length > 0) {
-    const text = statuses.map(json ? (status) => JSON.stringify(status) : inWords).join('\n')
-    if (watch && !json && process.stdout.isTTY) console.clear()
-    console.log(text)
-    if (!watch) break
-    await sleep(WATCH_MS)
-    statuses = await askAll(mountpoint)
+  const statuses = await askAll(mountpoint)
+  if (statuses.length === 0) throw new CliError(EXIT.NO_INPUT, nobody(mountpoint))
+  if (flags.metrics) {
+    const { prometheusText } = await import('./prometheus.ts')
+    process.stdout.write(prometheusText(statuses, await askMetrics(statuses)))
+  } else if (flags.watch) {
+    await watch(mountpoint, statuses, flags)
+  } else {
+    show(statuses, undefined, flags)
   }
   return EXIT.OK
+}
+
+function nobody(mountpoint: string | undefined): string {
+  if (mountpoint === undefined) return tr('nothing is mounted')
+  return tr('{mountpoint}: nobody answers', { mountpoint })
+}
+
+/** `meters` by process, for mounts that are looked at again and again. */
+function show(
+  statuses: readonly Status[],
+  meters: Map<number, RateMeter> | undefined,
+  { json }: Flags,
+): void {
+  for (const status of statuses) {
+    const { pid, traffic } = status
+    const meter = meters?.get(pid) ?? new RateMeter()
+    meters?.set(pid, meter)
+    console.log(json ? JSON.stringify(status) : inWords(status, meter.rates(traffic)))
+  }
+}
+
+async function watch(mountpoint: string | undefined, first: Status[], flags: Flags) {
+  const meters = new Map<number, RateMeter>()
+  for (let now = first; now.length > 0; now = await askAll(mountpoint)) {
+    if (!flags.json && process.stdout.isTTY) console.clear()
+    show(now, meters, flags)
+    await sleep(WATCH_MS)
+  }
 }
 
 /**
@@ -48,32 +92,26 @@ async function knownMount(path: string): Promise<string> {
   return (await findMount(path))?.mountpoint ?? resolve(path)
 }
 
+/** Asks the mounts of this user, or one; those that have just ended are left out. */
 async function askAll(mountpoint: string | undefined): Promise<Status[]> {
-  const asked = (await findSockets(mountpoint)).map(async (socket) => {
-    try {
-      return [(await askControl(socket, { do: 'status' })) as Status]
-    } catch (error) {
-      if (error instanceof NotRunning) return []
-      throw error
-    }
+  const sockets = await findSockets(mountpoint)
+  const asked = await Promise.all(sockets.map((socket) => ask(socket, 'status')))
+  return asked.filter((status) => status !== undefined) as Status[]
+}
+
+async function askMetrics(statuses: readonly Status[]): Promise<(Metrics | undefined)[]> {
+  const asked = statuses.map(async ({ mountpoint, pid }) => {
+    const own = (await findSockets(mountpoint)).find((path) => path.endsWith(`-${pid}.sock`))
+    return own === undefined ? undefined : ((await ask(own, 'metrics')) as Metrics | undefined)
   })
-  return (await Promise.all(asked)).flat()
+  return Promise.all(asked)
 }
 
-function inWords(status: Status): string {
-  const { mountpoint, pid, state, session, quota, cache, pending } = status
-  const lines = [
-    `${mountpoint}: ${state}, process ${pid}`,
-    `  session  ${session}`,
-    `  cache    ${formatSize(cache.bytes)} of ${formatSize(cache.capacity)}`,
-  ]
-  if (quota) lines.push(`  quota    ${formatSize(quota.used)} of ${formatSize(quota.total)}`)
-  lines.push(`  pending  ${pending.length === 0 ? 'nothing' : pending.length}`)
-  return [...lines, ...pending.map(pendingInWords)].join('\n')
-}
-
-function pendingInWords({ path, size, sent, state, error, age }: PendingEntry): string {
-  const done = size === 0 ? '' : `${Math.floor((100 * sent) / size)}% of ${formatSize(size)}, `
-  const why = error === undefined ? '' : `: ${error}`
-  return `    ${path}  ${state}, ${done}${formatDuration(age * 1000)} old${why}`
+async function ask(socket: string, what: 'status' | 'metrics'): Promise<unknown> {
+  try {
+    return await askControl(socket, { do: what })
+  } catch (error) {
+    if (error instanceof NotRunning) return undefined
+    throw error
+  }
 }

@@ -1,5 +1,6 @@
 // Words of the command line for sizes, times and the like, both ways. A parser throws a RangeError
 // whose message completes "cache-size: …".
+import { tr } from './language.ts'
 
 const SIZE_UNITS = ['', 'k', 'm', 'g', 't', 'p']
 const TIME_UNITS_MS: Record<string, number> = {
@@ -16,7 +17,8 @@ export function parseSize(text: string): number {
     /^(\d+(?:\.\d+)?)([kmgtp]?)(b|ib)?$/i.exec(text.trim()) ?? []
   const power = SIZE_UNITS.indexOf(unit.toLowerCase())
   const size = Math.floor(Number(digits) * (kind.toLowerCase() === 'b' ? 1000 : 1024) ** power)
-  if (!Number.isSafeInteger(size)) throw new RangeError(`'${text}' is not a size like 512M or 10G`)
+  if (!Number.isSafeInteger(size))
+    throw new RangeError(tr("'{text}' is not a size like 512M or 10G", { text }))
   return size
 }
 
@@ -25,18 +27,20 @@ export function parseDurationMs(text: string): number {
   const [, digits, unit = 's'] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text.trim()) ?? []
   const ms = Math.round(Number(digits) * (TIME_UNITS_MS[unit] ?? Number.NaN))
   if (!Number.isSafeInteger(ms))
-    throw new RangeError(`'${text}' is not a time like 500ms, 30s or 2m`)
+    throw new RangeError(tr("'{text}' is not a time like 500ms, 30s or 2m", { text }))
   return ms
 }
 
 export function parseCount(text: string): number {
-  if (!/^\d{1,9}$/.test(text.trim())) throw new RangeError(`'${text}' is not a whole number`)
+  if (!/^\d{1,9}$/.test(text.trim()))
+    throw new RangeError(tr("'{text}' is not a whole number", { text }))
   return Number(text)
 }
 
 /** File mode bits in octal, as umask(1) takes them. */
 export function parseUmask(text: string): number {
-  if (!/^0?[0-7]{1,3}$/.test(text.trim())) throw new RangeError(`'${text}' is not a mask like 022`)
+  if (!/^0?[0-7]{1,3}$/.test(text.trim()))
+    throw new RangeError(tr("'{text}' is not a mask like 022", { text }))
   return Number.parseInt(text, 8)
 }
 
@@ -44,7 +48,7 @@ export function parseBoolean(text: string): boolean {
   const word = text.trim().toLowerCase()
   if (['1', 'true', 'yes', 'on', ''].includes(word)) return true
   if (['0', 'false', 'no', 'off'].includes(word)) return false
-  throw new RangeError(`'${text}' is neither yes nor no`)
+  throw new RangeError(tr("'{text}' is neither yes nor no", { text }))
 }
 
 /** `1.5 GiB`; exact below 1 KiB. */
@@ -63,4 +67,12 @@ export function formatDuration(ms: number): string {
   if (s < 3600) return `${Math.floor(s / 60)}m ${s % 60}s`
   if (s < 86_400) return `${Math.floor(s / 3600)}h ${Math.floor((s % 3600) / 60)}m`
   return `${Math.floor(s / 86_400)}d ${Math.floor((s % 86_400) / 3600)}h`
+}
+
+/** `3 files (1.5 GiB)`. */
+export function formatFiles(files: number, bytes: number): string {
+  const size = formatSize(bytes)
+  return files === 1
+    ? tr('1 file ({size})', { size })
+    : tr('{files} files ({size})', { files, size })
 }

@@ -1,24 +1,32 @@
 // `weiyun-mount unmount MOUNTPOINT`: takes the mount away and waits until its process has uploaded
 // what it still had.
+import type { Command } from 'commander'
 import type { Left } from '../vfs/vfs.ts'
 import { declareCommand, say } from './command.ts'
 import { askMount, NotRunning } from './control.ts'
 import { showDrain } from './drain.ts'
 import { CliError, EXIT } from './exit.ts'
 import { fusermount } from './fuse-helper.ts'
+import { tr } from './language.ts'
 import { findMount } from './mount-table.ts'
 
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = declareCommand('weiyun-mount unmount', 'Unmount, uploading what is left.')
+export function declare(): Command {
+  return declareCommand('unmount')
     .argument('<MOUNTPOINT>')
-    .option('-z, --lazy', 'also when it is in use or its process is gone')
-    .parse(argv, { from: 'user' })
+    .option('-z, --lazy', tr('also when it is in use or its process is gone'))
+}
+
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declare().parse(argv, { from: 'user' })
   const [target = ''] = command.args
   const { lazy = false } = command.opts<{ lazy?: boolean }>()
 
   const found = await findMount(target)
   if (found === undefined || found.below !== '') {
-    throw new CliError(EXIT.NO_INPUT, `${target}: not a mount point of weiyun-mount`)
+    throw new CliError(
+      EXIT.NO_INPUT,
+      tr('{path}: not a mount point of weiyun-mount', { path: target }),
+    )
   }
   const { mountpoint } = found
   if (lazy) {
@@ -35,7 +43,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   ended.catch(() => {})
   await fusermount(mountpoint, { lazy })
   const left = await ended
-  if (left === undefined) say(`${mountpoint}: unmounted; its process was gone already`)
-  else view.finish(left)
+  if (left === undefined) {
+    say(tr('{mountpoint}: unmounted; its process was gone already', { mountpoint }))
+  } else view.finish(left)
   return EXIT.OK
 }

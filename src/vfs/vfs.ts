@@ -33,6 +33,7 @@ import { VfsError } from './error.ts'
 import { Fetcher, type Source } from './fetcher.ts'
 import { Files, type Opened } from './files.ts'
 import type { DirInode, FileInode, Inode, RemoteFile } from './inode.ts'
+import { Keep, type KeepAction, type KeepCall, type KeepProgress } from './keep.ts'
 import { Listings } from './listing.ts'
 import { localOnlyMatcher } from './local-only.ts'
 import { checkName } from './names.ts'
@@ -46,6 +47,7 @@ import { Writer } from './writer.ts'
 
 export type { Stat, Timespec } from './attr.ts'
 export type { Opened } from './files.ts'
+export type { KeepAction, KeepProgress } from './keep.ts'
 
 /** Blocks held in memory for all open files together, in bytes. */
 const MEMORY_BYTES = 64 * 1024 * 1024
@@ -103,8 +105,8 @@ export interface VfsStatus {
   state: 'ready' | 'draining'
   pending: PendingEntry[]
   quota?: { total: number; used: number }
-  /** `hits` and `misses` count blocks of 64 KiB that were asked for. */
-  cache: { bytes: number; capacity: number; hits: number; misses: number }
+  /** Sizes in bytes; `hits` and `misses` count blocks of 64 KiB that were asked for. */
+  cache: { bytes: number; capacity: number; pinned: number; hits: number; misses: number }
   traffic: Traffic
   session: Connection
 }
@@ -134,6 +136,7 @@ export class Vfs {
   readonly #fetcher: Fetcher
   readonly #writer: Writer
   readonly #writeBack: WriteBack
+  readonly #keep: Keep
   readonly #isLocalOnly: (name: string) => boolean
   readonly #release: () => void
   readonly #sent = new Map<FileInode, Sending>()
@@ -185,6 +188,8 @@ export class Vfs {
       fsyncRemote: options.fsync === 'remote',
       closeUploads: options.writeBackMs === 0,
     })
+    const ensure = (dir: DirInode): Promise<void> => this.#ensure(dir)
+    this.#keep = new Keep({ tree, reader, blocks, ensure, sourceOf, slots })
     listings.onOutcome = (error) => writeBack.heard(error)
     writer.onSent = (file) => {
       this.#sent.delete(file)
@@ -457,6 +462,11 @@ export class Vfs {
     await this.#listings.refresh(dir)
   }
 
+  /** Warms, pins, unpins or frees what is at and below a path. */
+  async keep(action: KeepAction, path: string, call: KeepCall): Promise<KeepProgress> {
+    return this.#keep.run(action, await this.#resolve(path), call)
+  }
+
   useSession(session: Session): void {
     this.#parts.drive.useSession(session)
     this.#writeBack.resume()
@@ -659,8 +669,9 @@ export class Vfs {
   }
 
   #cacheStatus(): VfsStatus['cache'] {
-    const { hits, misses } = this.#blocks.stats()
-    return { bytes: this.#space.used, capacity: this.#space.capacity, hits, misses }
+    const { capacity, hits, misses } = this.#blocks.stats()
+    const pinned = this.#blocks.pinnedBytes()
+    return { bytes: this.#space.used, capacity, pinned, hits, misses }
   }
 
   #noteSent(file: FileInode, bytes: number): void {

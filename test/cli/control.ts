@@ -24,6 +24,7 @@ const HANDLERS: Record<Request['do'], Handler> = {
   },
   refresh: () => undefined,
   metrics: () => undefined,
+  keep: () => undefined,
   async ended(_request, progress) {
     progress({ files: 2 })
     progress({ files: 1 })

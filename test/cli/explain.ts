@@ -1,4 +1,5 @@
 import t from 'tap'
+import { StateError } from '../../src/cache/state.ts'
 import { CliError, EXIT } from '../../src/cli/exit.ts'
 import { explain } from '../../src/cli/explain.ts'
 import { WeiyunError } from '../../src/weiyun/index.ts'
@@ -9,9 +10,13 @@ t.test('failures that a user can understand have no stack', async (t) => {
     exitCode: EXIT.SESSION,
     message: /login/,
   })
-  t.same(explain(new WeiyunError('UNREACHABLE', 'no route')), {
-    message: 'no route',
+  t.match(explain(new WeiyunError('UNREACHABLE', 'no route')), {
+    message: /^the service cannot be reached \(no route\): check the network/,
     exitCode: EXIT.UNAVAILABLE,
+  })
+  t.match(explain(new StateError('state.db was written by a newer version (9)')), {
+    message: /newer version \(9\).*: use that version/,
+    exitCode: EXIT.CONFIG,
   })
   const full = Object.assign(new Error('disk full'), { code: 'ENOSPC' })
   t.same(explain(full), { message: 'disk full', exitCode: EXIT.FAILURE })
