@@ -88,6 +88,7 @@ export class Call {
 
   /** Waits for work that goes on without this call, unless the call is given up meanwhile. */
   async join<T>(work: Promise<T>): Promise<T> {
+    work.catch(() => {}) // who has given up does not hear how it ends
     const { promise: aborted, reject } = Promise.withResolvers<never>()
     const onAbort = () => reject(this.signal.reason)
     this.signal.addEventListener('abort', onAbort, { once: true })

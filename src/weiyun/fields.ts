@@ -36,6 +36,18 @@ export function integer(fields: Fields, key: string): number | undefined {
   return typeof number === 'number' && Number.isSafeInteger(number) ? number : undefined
 }
 
+/** An integer above 0; `fallback` for anything else. */
+export function positive(fields: Fields, key: string, fallback: number): number {
+  const value = integer(fields, key)
+  return value !== undefined && value > 0 ? value : fallback
+}
+
+/** Yes, in any of the ways in which replies say it. */
+export function flag(fields: Fields, key: string): boolean {
+  const value = fields[key]
+  return value === true || value === 1 || value === '1' || value === 'true'
+}
+
 /** A size or count: an integer that is not negative; BAD_REPLY otherwise. */
 export function needSize(fields: Fields, key: string): number {
   const value = integer(fields, key)

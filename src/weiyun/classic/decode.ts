@@ -2,7 +2,16 @@
 // (protocol notes, classic 4).
 import type { Account, DirEntry, DirRef, Entry, FileEntry, Limits, Listing } from '../drive.ts'
 import { WeiyunError } from '../errors.ts'
-import { type Fields, integer, isFields, list, needSize, needText, text } from '../fields.ts'
+import {
+  type Fields,
+  integer,
+  isFields,
+  list,
+  needSize,
+  needText,
+  positive,
+  text,
+} from '../fields.ts'
 
 /**
  * Largest file that this generation can move: a frame's offset is a signed 32-bit integer (classic
@@ -46,10 +55,7 @@ export function decodeAccount(body: Fields, uin: string): ClassicAccount {
 }
 
 function decodeLimits(body: Fields): Limits {
-  const limit = (key: string, fallback: number) => {
-    const value = integer(body, key)
-    return value !== undefined && value > 0 ? value : fallback
-  }
+  const limit = (key: string, fallback: number) => positive(body, key, fallback)
   const retriesMax = integer(body, 'max_retry') ?? LIMITS.retriesMax
   const largest = limit('max_fz', FILE_SIZE_MAX)
   // The unit is KiB [I]: 1048576 is then the 1 GiB that free accounts are said to have.

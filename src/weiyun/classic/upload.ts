@@ -13,7 +13,7 @@ import type {
 } from '../drive.ts'
 import { hasContent } from '../entries.ts'
 import { isWeiyunError, WeiyunError } from '../errors.ts'
-import type { Fields } from '../fields.ts'
+import { type Fields, flag } from '../fields.ts'
 import type { Lanes } from '../lanes.ts'
 import type { Throttle } from '../throttle.ts'
 import { runUpload, type UploadSteps } from '../transfer/upload.ts'
@@ -76,7 +76,7 @@ export class ClassicUploads {
 
   async #byHash(target: Target): Promise<FileEntry | undefined> {
     const { body, entry } = await this.#withMethod((method) => this.#askByHash(target, method))
-    if (entry !== undefined || !isTrue(body.file_exist)) {
+    if (entry !== undefined || !flag(body, 'file_exist')) {
       if (entry === undefined) await this.#discard(target, decodeAnnounced(body))
       return entry
     }
@@ -122,7 +122,7 @@ export class ClassicUploads {
         const { body, entry } = await this.#askByHash(target, 'chunks')
         if (entry !== undefined) return { entry }
         const made = decodeAnnounced(body)
-        if (isTrue(body.file_exist)) return { entry: await this.#entry(target, made) }
+        if (flag(body, 'file_exist')) return { entry: await this.#entry(target, made) }
         return { ticket: { ...made, ...decodeTicket(body) } }
       },
       send: async (ticket) => {
@@ -249,10 +249,6 @@ export class ClassicUploads {
     if (entry !== undefined) return entry
     throw new WeiyunError('BAD_REPLY', 'the service took the file, but does not list it')
   }
-}
-
-function isTrue(value: unknown): boolean {
-  return value === true || value === 1 || value === '1' || value === 'true'
 }
 
 /**

@@ -1,9 +1,9 @@
-// PreUpload: what is said of a file before its bytes are sent, and what the service answers (protocol notes,
-// webapp 7.2 to 7.4).
+// PreUpload: what is said of a file before its bytes are sent, and what the service answers
+// (protocol notes, webapp 7.2 to 7.4).
 import type { ContentHashes, DirRef } from '../drive.ts'
-import { type Fields, integer, isFields, list, needText, text } from '../fields.ts'
+import { type Fields, flag, integer, isFields, list, needText, text } from '../fields.ts'
 import type { Sha1States } from '../transfer/sha1-states.ts'
-import { inDir, isTrue } from './decode.ts'
+import { inDir } from './decode.ts'
 
 /** The server takes 512 KiB as well; this halves the requests. */
 export const BLOCK_BYTES = 1024 * 1024
@@ -11,8 +11,8 @@ export const BLOCK_BYTES = 1024 * 1024
 export const CHANNELS = 4
 
 /**
- * What becomes of an entry that has the name. Only 1 is sure; 6 is what the site sends, whose uploads come
- * out renamed [I].
+ * What becomes of an entry that has the name. Only 1 is sure; 6 is what the site sends, whose
+ * uploads come out renamed [I].
  */
 export const FILE_EXIST = { OVERWRITE: 1, RENAME: 6 } as const
 export type FileExist = (typeof FILE_EXIST)[keyof typeof FILE_EXIST]
@@ -20,7 +20,10 @@ export type FileExist = (typeof FILE_EXIST)[keyof typeof FILE_EXIST]
 /** `upload_state` of a file that is done. */
 export const STATE_COMPLETE = 2
 
-/** A part of the file that the service wants next by one of its channels. `length` may pass the file's end. */
+/**
+ * A part of the file that the service wants next by one of its channels. `length` may pass the
+ * file's end.
+ */
 export interface Channel {
   readonly id: number
   readonly offset: number
@@ -83,7 +86,7 @@ export function encodeAnnouncement(announcement: Announcement, withBlocks: boole
 export function decodeAnnounced(body: Fields, fileExist: FileExist): Announced {
   const common = isFields(body.common_upload_rsp) ? body.common_upload_rsp : {}
   const state = integer(body, 'upload_state')
-  const isComplete = isTrue(body.file_exist) || state === STATE_COMPLETE
+  const isComplete = flag(body, 'file_exist') || state === STATE_COMPLETE
   const nowMs = Date.now()
   return {
     fileExist,

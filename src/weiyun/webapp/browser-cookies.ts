@@ -1,5 +1,6 @@
-// Cookies of a login, which wanders over several hosts: each goes back only where it came from, so that the
-// keys of a Tencent login at large end up neither on Weiyun's servers nor in the session file.
+// Cookies of a login, which wanders over several hosts: each goes back only where it came from, so
+// that the keys of a Tencent login at large end up neither on Weiyun's servers nor in the session
+// file.
 import { cookiesSet } from '../session.ts'
 import { CookieJar } from './cookies.ts'
 import type { Cookies } from './visit.ts'

@@ -1,5 +1,6 @@
-// The webapp envelopes over HTTP: who we are, what we ask, and the answer's fields or a WeiyunError. A reply
-// that may only mean that the session wants renewing leads to that and to one more try (protocol notes, webapp 2, 3).
+// The webapp envelopes over HTTP: who we are, what we ask, and the answer's fields or a
+// WeiyunError. A reply that may only mean that the session wants renewing leads to that and to one
+// more try (protocol notes, webapp 2, 3).
 import type { Call } from '../call.ts'
 import { type ErrorCode, isWeiyunError, WeiyunError } from '../errors.ts'
 import type { Fields } from '../fields.ts'
@@ -42,7 +43,9 @@ export class WebappClient {
     this.#session = session
   }
 
-  /** Sends one command. Results other than 0 are errors, but for those that the caller `accepts`. */
+  /**
+   * Sends one command. Results other than 0 are errors, but for those that the caller `accepts`.
+   */
   async command(
     command: Command,
     fields: object,
@@ -107,11 +110,11 @@ export class WebappClient {
     name: string,
     call: Call,
   ): Promise<string> {
-    const cookie = this.#session.jar.header
-    const headers = { ...this.pageHeaders, 'content-type': contentType, cookie }
+    const { jar } = this.#session
+    const headers = { ...this.pageHeaders, 'content-type': contentType, cookie: jar.header }
     const request: HttpRequest = { method: 'POST', url, headers, body }
     const reply = await this.#transport.fetch(request, call)
-    this.#session.merge(reply)
+    this.#session.merge(jar, reply)
     if (reply.status !== 200) throw statusError(name, reply.status)
     return reply.bytes.toString('utf8')
   }

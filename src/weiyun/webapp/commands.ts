@@ -1,4 +1,5 @@
-// One method for each webapp command: its request body, its lane and its answer (protocol notes, webapp 5).
+// One method for each webapp command: its request body, its lane and its answer (protocol notes,
+// webapp 5).
 import type { Call } from '../call.ts'
 import type { Account, DirEntry, DirRef, Entry, ItemError, RemoveItem } from '../drive.ts'
 import { WeiyunError } from '../errors.ts'
@@ -103,7 +104,10 @@ export class WebappCommands {
     await this.#lanes.ask('commands', call, work, recover)
   }
 
-  /** Puts an entry into another directory. Where its name is taken it gets another, and no reply says so. */
+  /**
+   * Puts an entry into another directory. Where its name is taken it gets another, and no reply
+   * says so.
+   */
   async relocate(item: RemoveItem, to: DirRef, call: Call, recover: Recover<true>): Promise<void> {
     const { dir } = item
     const request = {
@@ -152,7 +156,10 @@ function itemLists(items: readonly RemoveItem[]): object {
   }
 }
 
-/** A reply without lists says that all went well [I]; one that leaves an item out says nothing of it. */
+/**
+ * A reply without lists says that all went well [I]; one that leaves an item out says nothing of
+ * it.
+ */
 function resultOf(results: ReadonlyMap<string, number>, { entry }: RemoveItem): number {
   if (results.size === 0) return 0
   const ret = results.get(entry.kind === 'file' ? entry.id : entry.key)

@@ -1,12 +1,15 @@
-// The cookies of a webapp session: as text in the session file, as header on the wire, and changed by every
-// reply that sets some (protocol notes, webapp 3).
+// The cookies of a webapp session: as text in the session file, as header on the wire, and changed
+// by every reply that sets some (protocol notes, webapp 3).
 import { WeiyunError } from '../errors.ts'
 import { cookiesSet } from '../session.ts'
 
 export class CookieJar {
   readonly #cookies = new Map<string, string>()
 
-  /** From the text of a Cookie header. Of two cookies with one name the first, more specific, counts. */
+  /**
+   * From the text of a Cookie header. Of two cookies with one name the first, more specific,
+   * counts.
+   */
   constructor(header = '') {
     for (const pair of header.split(';')) {
       const equals = pair.indexOf('=')
@@ -47,9 +50,9 @@ export class CookieJar {
 }
 
 /**
- * Cookies that a user took out of a browser: a Cookie header, with or without its name, or a cookies.txt
- * in Netscape's format. Of the latter only what the browser would send to www.weiyun.com. INVALID, without
- * quoting anything, for other text.
+ * Cookies that a user took out of a browser: a Cookie header, with or without its name, or a
+ * cookies.txt in Netscape's format. Of the latter only what the browser would send to
+ * www.weiyun.com. INVALID, without quoting anything, for other text.
  */
 export function parsePastedCookies(pasted: string): CookieJar {
   const lines = pasted.split(/\r?\n/).filter((line) => line.trim() !== '')

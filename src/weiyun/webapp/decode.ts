@@ -1,12 +1,23 @@
-// What webapp replies say, in the terms of drive.ts (protocol notes, webapp 5 and 6). Numbers come as numbers or
-// as text; lists that are empty may be missing.
+// What webapp replies say, in the terms of drive.ts (protocol notes, webapp 5 and 6). Numbers come
+// as numbers or as text; lists that are empty may be missing.
 import type { Account, DirEntry, DirRef, Entry, FileEntry, Limits } from '../drive.ts'
 import { WeiyunError } from '../errors.ts'
-import { type Fields, integer, isFields, list, needSize, needText, text } from '../fields.ts'
+import {
+  type Fields,
+  flag,
+  integer,
+  isFields,
+  list,
+  needSize,
+  needText,
+  positive,
+  text,
+} from '../fields.ts'
 
 /**
- * Taken where a reply leaves a limit out, and before the first reply. No recorded reply has the figures of
- * today: name and file size are the front-end's own bounds, the rest is what the seed's account had [I].
+ * Taken where a reply leaves a limit out, and before the first reply. No recorded reply has the
+ * figures of today: name and file size are the front-end's own bounds, the rest is what the seed's
+ * account had [I].
  */
 export const LIMITS: Limits = {
   batchDeleteFilesMax: 50,
@@ -37,10 +48,7 @@ export function decodeAccount(body: Fields, uin: string): Account {
 }
 
 function decodeLimits(body: Fields): Limits {
-  const limit = (key: string, fallback: number) => {
-    const value = integer(body, key)
-    return value !== undefined && value > 0 ? value : fallback
-  }
+  const limit = (key: string, fallback: number) => positive(body, key, fallback)
   const fileNameMax = limit('max_filename_length', LIMITS.nameLengthMax)
   return {
     ...LIMITS,
@@ -67,7 +75,10 @@ export interface Page {
   readonly isLast: boolean
 }
 
-/** The reply to DiskDirList. BAD_REPLY without any sign of a listing: it would empty a full directory. */
+/**
+ * The reply to DiskDirList. BAD_REPLY without any sign of a listing: it would empty a full
+ * directory.
+ */
 export function decodePage(body: Fields): Page {
   const signs = ['dir_list', 'file_list', 'finish_flag', 'total_dir_count', 'total_file_count']
   if (!signs.some((key) => key in body)) {
@@ -85,7 +96,7 @@ export function decodePage(body: Fields): Page {
     totalCount: counts.every((value) => value === undefined)
       ? undefined
       : counts.reduce<number>((sum, value) => sum + (value ?? 0), 0),
-    isLast: isTrue(body.finish_flag) || dirs.length + files.length === 0,
+    isLast: flag(body, 'finish_flag') || dirs.length + files.length === 0,
   }
 }
 
@@ -121,11 +132,7 @@ function decodeFile(item: Fields): FileEntry {
 
 /** They have no bytes and open elsewhere. */
 function isOnlineDocument({ ext_info }: Fields): boolean {
-  return isFields(ext_info) && isTrue(ext_info.is_tencent_docs)
-}
-
-export function isTrue(value: unknown): boolean {
-  return value === true || value === 1 || value === '1' || value === 'true'
+  return isFields(ext_info) && flag(ext_info, 'is_tencent_docs')
 }
 
 /** The reply to DiskDirCreate; `undefined` when it names no key. */

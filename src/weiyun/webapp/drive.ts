@@ -3,7 +3,7 @@ import type { Logger } from '../../base/log.ts'
 import type { Call } from '../call.ts'
 import { Calls } from '../calls.ts'
 import type * as api from '../drive.ts'
-import { WeiyunError } from '../errors.ts'
+import { isWeiyunError, WeiyunError } from '../errors.ts'
 import type { ServiceHosts } from '../hosts.ts'
 import { KnownAccount } from '../known-account.ts'
 import { Lanes } from '../lanes.ts'
@@ -40,11 +40,6 @@ export interface WebappDriveOptions {
 }
 
 export class WebappDrive implements api.Drive {
-  readonly features: api.Features = {
-    nativeRename: true,
-    conditionalList: false,
-    stripsDots: true,
-  }
   readonly #transport: Transport
   readonly #session: LiveSession
   readonly #client: WebappClient
@@ -56,6 +51,7 @@ export class WebappDrive implements api.Drive {
   readonly #downloads: Downloads
   readonly #states = new KnownStates()
   readonly #uploads: WebappUploads
+  #nativeRename = true
 
   constructor(options: WebappDriveOptions) {
     const { session, hosts, log, timeoutMs } = options
@@ -89,6 +85,10 @@ export class WebappDrive implements api.Drive {
 
   get traffic(): api.Drive['traffic'] {
     return this.#transport.traffic
+  }
+
+  get features(): api.Features {
+    return { nativeRename: this.#nativeRename, conditionalList: false, stripsDots: true }
   }
 
   async account(options: api.CallOptions = {}): Promise<api.Account> {
@@ -129,7 +129,12 @@ export class WebappDrive implements api.Drive {
     return this.#calls.run(options, async (call) => {
       this.#account.checkName(newName)
       const movers = { commands: this.#commands, views: this.#views }
-      await moveEntry(movers, item, to, newName, call)
+      try {
+        await moveEntry(movers, item, to, newName, call)
+      } catch (error) {
+        if (isWeiyunError(error, 'UNSUPPORTED')) this.#nativeRename = false
+        throw error
+      }
     })
   }
 

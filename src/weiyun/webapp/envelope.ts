@@ -1,10 +1,11 @@
-// The three envelopes of the webapp dialect, as pure functions (protocol notes, webapp 2, 7.1, 7.2):
+// The three envelopes of the webapp dialect, as pure functions (protocol notes, webapp 2, 7.1, 7.2).
 //
-//   command  {"req_header": "<JSON>", "req_body": "<JSON>"}, message key with a dot in front
-//            reply {"ret", "data": {"rsp_header", "rsp_body": {"RspMsg_body": {fields}}}}, or {"ret", "msg"} alone
-//   upload   objects instead of texts, message key without the dot, no ext_req_head
-//            reply {"rsp_header", "rsp_body": {"RspMsg_body": {"weiyun.<Name>MsgRsp_body": {fields}}}}
-//   upload as JSON: the same with a fuller header; reply inside {"result": ...}, the key without the inner dot
+// Command: {"req_header": "<JSON>", "req_body": "<JSON>"}, both texts; message key with a dot in front.
+//   Reply: {"ret", "data": {"rsp_header", "rsp_body": {"RspMsg_body": {fields}}}}, or {"ret", "msg"}.
+// Upload: objects instead of texts, no ext_req_head, message key without the dot.
+//   Reply: {"rsp_header", "rsp_body": {"RspMsg_body": {"weiyun.<Name>MsgRsp_body": {fields}}}}.
+// Upload as JSON: the same with a fuller header.
+//   Reply: the same inside {"result": ...}, the message key without its inner dot.
 import { WeiyunError } from '../errors.ts'
 import { type Fields, integer, isFields } from '../fields.ts'
 
@@ -27,7 +28,9 @@ export interface Identity {
   readonly env_id: string
 }
 
-/** A reply's result number and the fields of its message; these are empty where the reply has none. */
+/**
+ * A reply's result number and the fields of its message; these are empty where the reply has none.
+ */
 export interface Reply {
   readonly ret: number
   readonly fields: Fields

@@ -2,7 +2,10 @@
 import { WeiyunError } from '../errors.ts'
 import type { CookieJar } from './cookies.ts'
 
-/** QQ, WeChat, or one of the logins since about 2020, whose credentials the server reads off the cookies. */
+/**
+ * QQ, WeChat, or one of the logins since about 2020, whose credentials the server reads off the
+ * cookies.
+ */
 export type AccountKind = 'qq' | 'wechat' | 'openid'
 
 export function accountKind(jar: CookieJar): AccountKind {
@@ -74,8 +77,8 @@ export function headerIdentity(jar: CookieJar) {
 }
 
 /**
- * `g_tk`: the cookie `wyctoken` as it is. Without one, what the server then compares with: the old hash of
- * the account's own credential.
+ * `g_tk`: the cookie `wyctoken` as it is. Without one, what the server then compares with: the old
+ * hash of the account's own credential.
  */
 export function gtkOf(jar: CookieJar): string {
   const token = jar.get('wyctoken')
@@ -85,7 +88,10 @@ export function gtkOf(jar: CookieJar): string {
 
 const GTK_START = 5381
 
-/** The site's hash of a text: from 0 it is `hash33`, which proves that we have the QR code's cookie. */
+/**
+ * The site's hash of a text: from 0 it is `hash33`, which proves that we have the QR code's
+ * cookie.
+ */
 export function oldHash(text: string, start: number): number {
   let hash = start
   // 31 bits at each step: what is above can no longer change them.

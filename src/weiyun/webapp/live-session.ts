@@ -1,5 +1,5 @@
-// The session while a drive is open: cookies that change with every reply, the token that commands carry, and
-// what is done to keep both alive (protocol notes, webapp 3 and 4.2).
+// The session while a drive is open: cookies that change with every reply, the token that commands
+// carry, and what is done to keep both alive (protocol notes, webapp 3 and 4.2).
 import type { Logger } from '../../base/log.ts'
 import { Call, type CallSettings } from '../call.ts'
 import { isWeiyunError, WeiyunError } from '../errors.ts'
@@ -14,11 +14,17 @@ import { type Cookies, visit } from './visit.ts'
 /** How often an idle session is shown to be alive. */
 export const KEEP_ALIVE_MS = 5 * 60_000
 
-/** A session found dead is not tried again for this long: only a new login helps, and that ends the wait. */
+/**
+ * A session found dead is not tried again for this long: only a new login helps, and that ends the
+ * wait.
+ */
 const DEAD_MS = 60_000
 /** A session renewed so recently is not the reason why the service refuses. */
 const FRESH_MS = 2_000
-/** The service may change cookies with every reply; the file is written once for all that come together. */
+/**
+ * The service may change cookies with every reply; the file is written once for all that come
+ * together.
+ */
 const SAVE_DELAY_MS = 1_000
 
 export interface LiveSessionOptions {
@@ -66,14 +72,16 @@ export class LiveSession {
 
   use(session: WebappSession): void {
     this.#jar = new CookieJar(session.cookies)
+    this.#renewal = undefined
     this.#renewedMs = Number.NEGATIVE_INFINITY
     this.#diedMs = Number.NEGATIVE_INFINITY
   }
 
-  /** Takes over the cookies of a reply that belongs to this session. */
-  merge({ headers }: Pick<TextReply, 'headers'>): void {
+  /** Takes over the cookies of a reply to a request that was sent with those of `jar`. */
+  merge(jar: CookieJar, { headers }: Pick<TextReply, 'headers'>): void {
     this.#usedMs = performance.now()
-    if (this.#jar.merge(headers['set-cookie'])) this.#save()
+    // A reply to the session before a new login must not get into that.
+    if (jar === this.#jar && jar.merge(headers['set-cookie'])) this.#save()
   }
 
   /** Asks for a token, for a session that was never used before. */
@@ -88,9 +96,7 @@ export class LiveSession {
     if (nowMs < this.#diedMs + DEAD_MS) throw expired()
     const freshUntilMs = this.#renewedMs + FRESH_MS
     if (nowMs < freshUntilMs || (refused && refused.sentMs < this.#renewedMs)) return
-    this.#renewal ??= this.#renew(refused?.isExpired ?? false).finally(() => {
-      this.#renewal = undefined
-    })
+    this.#renewal ??= this.#renew(refused?.isExpired ?? false)
     await call.join(this.#renewal)
   }
 
@@ -119,7 +125,10 @@ export class LiveSession {
       throw error
     } finally {
       call.end()
-      if (this.#jar === jar && jar.header !== before) this.#save()
+      if (this.#jar === jar) {
+        this.#renewal = undefined
+        if (jar.header !== before) this.#save()
+      }
     }
   }
 

@@ -1,5 +1,5 @@
-// DiskFileBatchDownload: from a file to the address of its bytes and the cookie that opens it (protocol
-// notes, webapp 6).
+// DiskFileBatchDownload: from a file to the address of its bytes and the cookie that opens it
+// (protocol notes, webapp 6).
 import type { Call } from '../call.ts'
 import type { DirRef, FileRef } from '../drive.ts'
 import { WeiyunError } from '../errors.ts'
@@ -9,7 +9,9 @@ import { type Command, refusal, type WebappClient } from './client.ts'
 
 const COMMAND: Command = { service: 'weiyunQdiskClient', name: 'DiskFileBatchDownload', cmd: 2402 }
 
-/** Asks for the data address of a file. STALE when the service names the hash of another version. */
+/**
+ * Asks for the data address of a file. STALE when the service names the hash of another version.
+ */
 export async function resolveData(
   client: WebappClient,
   dir: DirRef,

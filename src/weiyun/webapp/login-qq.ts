@@ -1,5 +1,5 @@
-// Login by QQ: a code to scan, polls for its state, and a redirect that brings the cookies (protocol notes,
-// webapp 4.1).
+// Login by QQ: a code to scan, polls for its state, and a redirect that brings the cookies
+// (protocol notes, webapp 4.1).
 import type { Call } from '../call.ts'
 import { WeiyunError } from '../errors.ts'
 import type { Hosts } from '../hosts.ts'

@@ -1,5 +1,5 @@
-// Login by WeChat: a code to scan, long polls for its state, and an exchange of what the phone confirmed for
-// cookies (protocol notes, webapp 4.2).
+// Login by WeChat: a code to scan, long polls for its state, and an exchange of what the phone
+// confirmed for cookies (protocol notes, webapp 4.2).
 import type { Call } from '../call.ts'
 import { WeiyunError } from '../errors.ts'
 import type { Hosts } from '../hosts.ts'
@@ -82,7 +82,9 @@ export class WechatLogin implements QrLogin {
   }
 }
 
-/** The notes tell what the page names, not how it is written: links and scripts are both taken [I]. */
+/**
+ * The notes tell what the page names, not how it is written: links and scripts are both taken [I].
+ */
 function readPage({ bytes, url }: Page): Begun {
   const text = `${url.search}\n${bytes.toString('utf8')}`
   const find = (pattern: RegExp, what: string) => {

@@ -1,5 +1,5 @@
-// Login with a QR code that the user scans with a phone, by QQ or by WeChat, and logout (protocol notes,
-// webapp 4). Who calls decides how to show the code and the states.
+// Login with a QR code that the user scans with a phone, by QQ or by WeChat, and logout (protocol
+// notes, webapp 4). Who calls decides how to show the code and the states.
 import { type Logger, silentLogger } from '../../base/log.ts'
 import { Call, retry } from '../call.ts'
 import { WeiyunError } from '../errors.ts'
@@ -31,8 +31,8 @@ export interface LoginConfig extends HostsConfig {
 const CODES_MAX = 5
 
 /**
- * Resolves with the session once the user has confirmed. REFUSED when the user, or the service, said no;
- * TIMEOUT when nobody scanned; BAD_REPLY when the pages are not as documented.
+ * Resolves with the session once the user has confirmed. REFUSED when the user, or the service,
+ * said no; TIMEOUT when nobody scanned; BAD_REPLY when the pages are not as documented.
  */
 export async function loginByQr(
   way: 'qq' | 'wechat',
@@ -57,7 +57,10 @@ export async function loginByQr(
   })
 }
 
-/** A session from cookies that the user took out of a browser. INVALID when they are not those of a login. */
+/**
+ * A session from cookies that the user took out of a browser. INVALID when they are not those of a
+ * login.
+ */
 export function sessionFromPaste(pasted: string): WebappSession {
   const jar = parsePastedCookies(pasted)
   checkIdentity(jar)

@@ -1,5 +1,5 @@
-// Making a directory where the service may hand out another name instead of refusing one that is taken
-// (protocol notes, webapp 5 and 11).
+// Making a directory where the service may hand out another name instead of refusing one that is
+// taken (protocol notes, webapp 5 and 11).
 import type { Call } from '../call.ts'
 import type { DirEntry, DirRef } from '../drive.ts'
 import { WeiyunError } from '../errors.ts'

@@ -1,5 +1,6 @@
-// Renames and moves out of the service's commands, one for the name and one for the place (protocol notes,
-// webapp 5). A move onto a taken name succeeds under another one, and only a listing tells.
+// Renames and moves out of the service's commands, one for the name and one for the place
+// (protocol notes, webapp 5). A move onto a taken name succeeds under another one, and only a
+// listing tells.
 import type { Call } from '../call.ts'
 import type { DirRef, Entry, RemoveItem } from '../drive.ts'
 import { isSameEntry } from '../entries.ts'
@@ -43,8 +44,9 @@ async function rename(
 }
 
 /**
- * Into the other directory under whatever name comes out, then to the right name: by its id the entry is
- * found on the way, and a name that is taken is refused before and after, never overwritten.
+ * Into the other directory under whatever name comes out, then to the right name: by its id the
+ * entry is found on the way, and a name that is taken is refused before and after, never
+ * overwritten.
  */
 async function relocate(
   movers: Movers,

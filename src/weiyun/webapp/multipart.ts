@@ -1,8 +1,10 @@
-// The body in which uploads travel (protocol notes, webapp 7.1; vectors "multipart"). CRLF throughout:
+// The body in which uploads travel (protocol notes, webapp 7.1; vectors "multipart"). Lines end in CRLF:
 //
-//   --B  Content-Disposition: form-data; name="json"                          no type, or the service refuses
-//   --B  Content-Disposition: form-data; name="upload"; filename="blob"       only when bytes are sent
+//   --B  Content-Disposition: form-data; name="json"
+//        (no type: with one the service refuses it)
+//   --B  Content-Disposition: form-data; name="upload"; filename="blob"
 //        Content-Type: application/octet-stream
+//        (only when bytes are sent)
 //   --B--
 import { randomBytes } from 'node:crypto'
 

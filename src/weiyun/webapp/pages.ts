@@ -1,15 +1,20 @@
-// A whole listing out of its pages, while others may be changing the directory (protocol notes, webapp 5.2).
+// A whole listing out of its pages, while others may be changing the directory (protocol notes,
+// webapp 5.2).
 import type { Entry } from '../drive.ts'
 import { WeiyunError } from '../errors.ts'
 import type { Page } from './decode.ts'
 
-/** How often a listing that was overtaken by changes is begun anew before its caller hears of it. */
+/**
+ * How often a listing that was overtaken by changes is begun anew before its caller hears of it.
+ */
 const ATTEMPTS_MAX = 3
 
 /** As many as the lane for listings sends at once. */
 const PAGES_AHEAD = 3
 
-/** `ask` gets the number of entries before the page. SERVER when the directory does not keep still. */
+/**
+ * `ask` gets the number of entries before the page. SERVER when the directory does not keep still.
+ */
 export async function listWhole(ask: (start: number) => Promise<Page>): Promise<Entry[]> {
   for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
     const entries = await listOnce(ask)
@@ -19,8 +24,8 @@ export async function listWhole(ask: (start: number) => Promise<Page>): Promise<
 }
 
 /**
- * `undefined` when an entry may have slipped from a page that was still to come into one that had been. New
- * entries push others the opposite way, where they are seen twice, which does no harm.
+ * `undefined` when an entry may have slipped from a page that was still to come into one that had
+ * been. New entries push others the opposite way, where they are seen twice, which does no harm.
  */
 async function listOnce(ask: (start: number) => Promise<Page>): Promise<Entry[] | undefined> {
   const found = new Map<string, Entry | undefined>()

@@ -1,5 +1,5 @@
-// Sends what an announced upload still lacks: the service hands out pieces over several channels, each of which
-// is followed until it ends (protocol notes, webapp 7.5 and 7.6).
+// Sends what an announced upload still lacks: the service hands out pieces over several channels,
+// each of which is followed until it ends (protocol notes, webapp 7.5 and 7.6).
 import type { Logger } from '../../base/log.ts'
 import type { Call } from '../call.ts'
 import type { UploadSource } from '../drive.ts'
@@ -21,6 +21,7 @@ const LARGE_BYTES = 64 * BLOCK_BYTES
 const CHANNELS_LARGE = 8
 /** What the SDK says of its speed. */
 const SPEED = 4303
+
 export interface PieceSenderOptions {
   readonly client: WebappClient
   readonly lanes: Lanes
@@ -78,6 +79,7 @@ export class PieceSender {
     const { source } = upload
     const release = await this.#lane.enter(call)
     try {
+      if (upload.isOver) return undefined
       const piece = await source.read(offset, Math.min(length, source.size - offset))
       const reply = await lanes.retry(call, async () => {
         await bandwidth.take(piece.length, call)

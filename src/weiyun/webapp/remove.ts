@@ -1,5 +1,5 @@
-// Removing any number of entries, each in the version that was meant (protocol notes, webapp 5). The command
-// carries no version, so the directories of files are looked at first.
+// Removing any number of entries, each in the version that was meant (protocol notes, webapp 5).
+// The command carries no version, so the directories of files are looked at first.
 import { removeBatches } from '../batches.ts'
 import type { Call } from '../call.ts'
 import type { Entry, FileRef, ItemError, Limits, RemoveItem } from '../drive.ts'
@@ -73,7 +73,10 @@ function staleness({ entry }: RemoveItem, found: ReadonlyMap<string, Entry>): Er
   return new WeiyunError('STALE', 'the file has another version by now')
 }
 
-/** By content where that is known on both sides: what else gives a file a new version is not documented [I]. */
+/**
+ * By content where that is known on both sides: what else gives a file a new version is not
+ * documented [I].
+ */
 export function isVersion(file: FileRef, wanted: FileRef): boolean {
   if (file.sha1 && wanted.sha1) return file.sha1 === wanted.sha1 && file.size === wanted.size
   return file.version === wanted.version && file.size === wanted.size

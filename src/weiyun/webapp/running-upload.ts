@@ -1,13 +1,13 @@
-// What the channels of one upload have in common: the newest key, how far it is, and how it ends (protocol
-// notes, webapp 7.5).
+// What the channels of one upload have in common: the newest key, how far it is, and how it ends
+// (protocol notes, webapp 7.5).
 import type { UploadSource } from '../drive.ts'
 import { WeiyunError } from '../errors.ts'
 import { type Fields, integer, isFields, text } from '../fields.ts'
 import { type Announced, type Channel, decodeChannel, STATE_COMPLETE } from './announce.ts'
 
 /**
- * `complete`; or it ended, and whether all is there only a listing tells; or channels died, and the service
- * knows what it has.
+ * `complete`; or it ended, and whether all is there only a listing tells; or channels died, and
+ * the service knows what it has.
  */
 export type Outcome = 'complete' | 'ended' | 'lost'
 
@@ -54,7 +54,10 @@ export class RunningUpload {
     return { upload_key: this.#uploadKey, ex: this.#ex }
   }
 
-  /** Whether there is anything to send in answer to this. An empty file has one piece without bytes. */
+  /**
+   * Whether there is anything to send in answer to this. An empty file has one piece without
+   * bytes.
+   */
   isPiece({ offset, length }: Channel): boolean {
     const { size } = this.source
     return size === 0 ? offset === 0 : offset < size && length > 0

@@ -1,5 +1,5 @@
-// The SHA-1 states of contents that are on their way, or were not long ago: an attempt that goes on later
-// and a copy of what was sent do without reading the file again.
+// The SHA-1 states of contents that are on their way, or were not long ago: an attempt that goes
+// on later and a copy of what was sent do without reading the file again.
 import { LRUCache } from 'lru-cache'
 import type { Call } from '../call.ts'
 import type { UploadSource } from '../drive.ts'

@@ -1,5 +1,5 @@
-// Uploads of the webapp dialect: announced by hash, sent in pieces, and safe for whatever has the name already
-// (protocol notes, webapp 7). The order of things is in transfer/upload.ts.
+// Uploads of the webapp dialect: announced by hash, sent in pieces, and safe for whatever has the
+// name already (protocol notes, webapp 7). The order of things is in transfer/upload.ts.
 import type { Logger } from '../../base/log.ts'
 import type { Call } from '../call.ts'
 import type {
@@ -46,7 +46,9 @@ export interface UploadsOptions {
   readonly states: KnownStates
   readonly views: Views
   readonly remove: (items: readonly RemoveItem[], call: Call) => Promise<ItemError[]>
-  /** How uploads are announced, until the service refuses that: openid accounts have to use JSON. */
+  /**
+   * How uploads are announced, until the service refuses that: openid accounts have to use JSON.
+   */
   readonly announceBy: 'form' | 'json'
   readonly log: Logger
 }
@@ -77,7 +79,10 @@ export class WebappUploads {
     this.#announceBy = options.announceBy
   }
 
-  /** See Drive.uploadByHash. The states cannot be had from the hash alone, so only content of ours is known. */
+  /**
+   * See Drive.uploadByHash. The states cannot be had from the hash alone, so only content of ours
+   * is known.
+   */
   async byHash(target: Target): Promise<FileEntry | undefined> {
     const states = this.#options.states.peek(target.content)
     if (states === undefined) return undefined
@@ -202,8 +207,9 @@ export class WebappUploads {
   }
 
   /**
-   * Overwriting is for the version that this upload is to replace and for our own beginnings, and only while a
-   * listing shows just that under the name. Whatever else has it stays: we get another name.
+   * Overwriting is for the version that this upload is to replace and for our own beginnings, and
+   * only while a listing shows just that under the name. Whatever else has it stays: we get
+   * another name.
    */
   async #plan(target: Target, id: string | undefined): Promise<Plan> {
     const { dir, name, replaces, content, call } = target
@@ -221,7 +227,10 @@ export class WebappUploads {
     return findFinished(await this.#options.views.fresh(target.dir, target.call), target, id)
   }
 
-  /** Removes what an upload that will not be finished left behind, never the version it was to replace. */
+  /**
+   * Removes what an upload that will not be finished left behind, never the version it was to
+   * replace.
+   */
   async #discard({ dir, replaces, call }: Target, { id }: Announced): Promise<void> {
     if (id === undefined || id === replaces?.id) return
     const entries = await this.#options.views.fresh(dir, call)
@@ -233,8 +242,8 @@ export class WebappUploads {
   }
 
   /**
-   * The finished file after its bytes. What took the place of something older may have got its version only
-   * with the last of them: the announcement spoke too early.
+   * The finished file after its bytes. What took the place of something older may have got its
+   * version only with the last of them: the announcement spoke too early.
    */
   async #sentEntry(target: Target, announced: Announced): Promise<FileEntry> {
     const isNew = announced.fileExist === FILE_EXIST.RENAME
@@ -242,7 +251,10 @@ export class WebappUploads {
     return listed ?? this.#entry(target, announced)
   }
 
-  /** The finished file from what its announcement said, or from the listing where that said too little. */
+  /**
+   * The finished file from what its announcement said, or from the listing where that said too
+   * little.
+   */
   async #entry(target: Target, announced: Announced): Promise<FileEntry> {
     const { id, version, name, ctimeMs, mtimeMs } = announced
     const { size, sha1, md5 } = target.content

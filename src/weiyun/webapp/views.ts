@@ -1,10 +1,13 @@
-// Listings for the drive's own use: to see what became of a command, and what it would hit. Many who want
-// to know at once cost one listing.
+// Listings for the drive's own use: to see what became of a command, and what it would hit. Many
+// who want to know at once cost one listing.
 import { LRUCache } from 'lru-cache'
 import { Call, type CallSettings } from '../call.ts'
 import type { DirRef, Entry } from '../drive.ts'
 
-/** How long a listing is good enough to tell versions apart: a user's `rm -r` costs one for each directory. */
+/**
+ * How long a listing is good enough to tell versions apart: a user's `rm -r` costs one for each
+ * directory.
+ */
 const RECENT_MS = 5_000
 const DIRS_MAX = 8
 

@@ -1,5 +1,5 @@
-// Every webapp command as it goes over the wire, and what is made of its replies. The expected bytes are those
-// of the protocol notes (webapp 2, 5, 6 and Appendix).
+// Every webapp command as it goes over the wire, and what is made of its replies. The expected
+// bytes are those of the protocol notes (webapp 2, 5, 6 and Appendix).
 import t from 'tap'
 import type { FileRef, RemoveItem } from '../../../src/weiyun/index.ts'
 import { reset } from '../../fixtures/fake-service.ts'

@@ -1,4 +1,5 @@
-// Uploads on the wire: the announcement, the channels, and what services do wrong (protocol notes, webapp 7).
+// Uploads on the wire: the announcement, the channels, and what services do wrong (protocol notes,
+// webapp 7).
 import { writeFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import type { UploadOptions, UploadSource } from '../../../src/weiyun/index.ts'
