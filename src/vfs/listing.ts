@@ -33,7 +33,7 @@ export class Listings {
   readonly #drive: Drive
   readonly #ttlMs: number
   readonly #log: Logger
-  readonly #running = new Map<DirInode, Promise<void>>()
+  readonly #running = new Map<DirInode, { outcome: Promise<void>; priority: Priority }>()
   #closed = false
   /** Clock of the tree at which we removed an id. */
   readonly #removed = new Map<string, number>()
@@ -84,10 +84,19 @@ export class Listings {
   /** Asks the service, conditionally where it can. One request at a time for a directory. */
   refresh(dir: DirInode, priority: Priority = 'user'): Promise<void> {
     const running = this.#running.get(dir)
-    if (running !== undefined) return running
-    const asked = this.#list(dir, priority).finally(() => this.#running.delete(dir))
-    this.#running.set(dir, asked)
-    return asked
+    if (running === undefined) return this.#start(dir, priority)
+    if (priority !== 'user' || running.priority === 'user') return running.outcome
+    // Listing ahead gives up sooner than a user would: then he asks himself.
+    return running.outcome.catch((error: unknown) => {
+      if (isWeiyunError(error) && error.retryable) return this.refresh(dir, priority)
+      throw error
+    })
+  }
+
+  #start(dir: DirInode, priority: Priority): Promise<void> {
+    const outcome = this.#list(dir, priority).finally(() => this.#running.delete(dir))
+    this.#running.set(dir, { outcome, priority })
+    return outcome
   }
 
   /** What is still on its way is not brought in any more. */
@@ -157,17 +166,19 @@ export class Listings {
     const gone = [...before].filter((inode) => !isNewer(inode, since))
     raced ||= gone.length < before.size
     const hadShadows = dir.shadows !== undefined
+    let aliased = false
     dir.shadows = undefined
     if (gone.length > 0 || updates.length > 0 || hadShadows) {
       tree.transaction(() => {
         for (const inode of gone) this.#gone(inode)
-        this.#update(dir, updates)
+        aliased = this.#update(dir, updates)
       })
     }
     for (const entry of fresh) raced = this.#appear(dir, entry) || raced
     dir.listed = true
-    // A listing that crossed a change of ours is true except for that entry: the next one must be whole.
-    dir.stamp = raced ? undefined : stamp
+    // A listing that crossed a change of ours is true except for that entry, and a made-up name is to be given up as
+    // soon as the real one is free: the next listing must be whole.
+    dir.stamp = raced || aliased ? undefined : stamp
     if (dir === tree.root || dir.parent !== undefined || dir.remote !== undefined)
       tree.saveLater(dir)
   }
@@ -186,13 +197,17 @@ export class Listings {
     else tree.detach(inode)
   }
 
-  #update(dir: DirInode, updates: readonly [Inode, Entry][]): void {
+  /** Returns whether an entry is still shown under a made-up name. */
+  #update(dir: DirInode, updates: readonly [Inode, Entry][]): boolean {
     const tree = this.#tree
     const movers: [Inode, string][] = []
+    let aliased = false
     for (const [inode, entry] of updates) {
       const follows = inode.parent !== undefined && !isMisplaced(inode)
-      const shown =
-        inode.own.alias && inode.remote?.name === entry.name ? inode.name : toShown(entry.name)
+      const plain = toShown(entry.name)
+      const keepsAlias = inode.own.alias && this.#tree.lookup(dir, plain) !== undefined
+      const shown = keepsAlias ? inode.name : plain
+      aliased ||= keepsAlias === true
       if (follows && (inode.parent !== dir.ino || inode.name !== shown)) {
         this.#invalid(inode)
         // Out of sight first: names may have been exchanged.
@@ -214,7 +229,9 @@ export class Listings {
       tree.children(dir).set(name, inode.ino)
       tree.settle(inode)
       this.#invalid(inode)
+      aliased ||= name !== shown
     }
+    return aliased
   }
 
   #learn(dir: DirInode, inode: Inode, entry: Entry): void {
@@ -276,6 +293,7 @@ export class Listings {
       addShadow(dir, shown, entry)
     } else {
       this.discover(dir, entry, aliasFor(shown, idOf(entry))).own.alias = true
+      return true
     }
     return false
   }
@@ -319,10 +337,18 @@ export class Listings {
       { path: tree.path(inode).join('/') },
       'changed on two sides: both versions are kept',
     )
-    const shadow = dir.shadows?.get(name)
-    if (shadow === undefined) return
-    dir.shadows?.delete(name)
-    this.discover(dir, shadow, name)
+    const shadow = this.takeShadow(dir, name)
+    if (shadow !== undefined) this.discover(dir, shadow, name)
+  }
+
+  /** The entry of the service whose name is taken here by one of ours, for the caller to settle; once. */
+  takeShadow(dir: DirInode, shown: string): Entry | undefined {
+    const shadow = dir.shadows?.get(shown)
+    dir.shadows?.delete(shown)
+    // It may have been moved since, and be known from the listing of its new directory.
+    return shadow === undefined || this.#tree.byRemoteId(idOf(shadow)) !== undefined
+      ? undefined
+      : shadow
   }
 
   /** Makes an inode for an entry of the service, seen under a name that is free. */

@@ -23,7 +23,8 @@ export class Tree {
   readonly #stripsDots: boolean
   readonly #inodes = new Map<number, Inode>()
   readonly #pending = new Set<number>()
-  readonly #later = new Set<Inode>()
+  /** Rows not written yet, with the id under which `byRemoteId` finds them. */
+  readonly #later = new Map<Inode, string | undefined>()
   readonly #laterById = new Map<string, Inode>()
   #laterScheduled = false
   #lastIno: number
@@ -242,8 +243,8 @@ export class Tree {
   saveLater(inode: Inode): void {
     // Delete first: a directory marked as listed has to come after its entries.
     this.#unsaved(inode)
-    this.#later.add(inode)
     const id = remoteId(inode)
+    this.#later.set(inode, id)
     if (id !== undefined) this.#laterById.set(id, inode)
     if (this.#laterScheduled) return
     this.#laterScheduled = true
@@ -317,19 +318,19 @@ export class Tree {
   }
 
   #unsaved(inode: Inode): void {
-    if (!this.#later.delete(inode)) return
-    const id = remoteId(inode)
-    if (id !== undefined) this.#laterById.delete(id)
+    const id = this.#later.get(inode)
+    this.#later.delete(inode)
+    if (id !== undefined && this.#laterById.get(id) === inode) this.#laterById.delete(id)
   }
 
   #saveSome(rows: number): void {
     this.#state.transaction(() => {
-      for (const inode of this.#later) {
+      for (const inode of this.#later.keys()) {
         if (rows-- <= 0) break
         this.save(inode)
       }
     })
-    const next = this.#later.values().next().value
+    const next = this.#later.keys().next().value
     if (next !== undefined) this.saveLater(next)
   }
 }
