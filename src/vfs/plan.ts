@@ -8,17 +8,37 @@ import { isMisplaced, type Tree } from './tree.ts'
 export type Step =
   /** Nothing to do, or not before somebody touches the entry again. */
   | { do: 'nothing' }
-  /** Another entry has to get on first. */
-  | { do: 'wait'; on: Inode }
-  | { do: 'mkdir'; inode: DirInode; dir: DirInode }
+  /** Another entry has to get on first; `instead`: what can be done if that one waits for us. */
+  | { do: 'wait'; on: Inode; instead?: Step }
+  | { do: 'mkdir'; inode: DirInode; dir: DirInode; name: string }
   | { do: 'upload'; inode: FileInode; dir: DirInode }
-  /** `aside`: under a name of its own for now, because two entries exchange their places. */
-  | { do: 'move'; inode: Inode; dir: DirInode; name: string; aside: boolean }
+  | { do: 'move'; inode: Inode; dir: DirInode; name: string }
   | { do: 'remove'; inode: Inode }
 
 const NOTHING: Step = { do: 'nothing' }
+/** How much of its own name an entry keeps while it is out of the way. */
+const ASIDE_CHARACTERS = 60
 
 export function nextStep(tree: Tree, state: StateFile, inode: Inode): Step {
+  const step = ownStep(tree, state, inode)
+  if (step.do !== 'wait' || step.instead === undefined) return step
+  return isAwaited(tree, state, inode, step.on) ? step.instead : step
+}
+
+/** `other` waits in the end for `inode`: if that waited too, it would be for ever. */
+function isAwaited(tree: Tree, state: StateFile, inode: Inode, other: Inode): boolean {
+  const passed = new Set<Inode>()
+  for (let at = other; !passed.has(at); ) {
+    if (at === inode) return true
+    passed.add(at)
+    const step = ownStep(tree, state, at)
+    if (step.do !== 'wait') return false
+    at = step.on
+  }
+  return false
+}
+
+function ownStep(tree: Tree, state: StateFile, inode: Inode): Step {
   if (inode.changedMs === undefined || inode.busy) return NOTHING
   if (inode.parent === undefined)
     return inode.kind === 'file' ? removeFile(tree, inode) : removeDir(tree, inode)
@@ -27,17 +47,22 @@ export function nextStep(tree: Tree, state: StateFile, inode: Inode): Step {
   if (inode.kind === 'file' && inode.stagedId !== undefined) {
     return inode.promised ? { do: 'upload', inode, dir } : NOTHING
   }
-  if (inode.remote === undefined)
-    return inode.kind === 'dir' ? { do: 'mkdir', inode, dir } : NOTHING
-  return isMisplaced(inode) ? move(tree, state, inode, dir) : NOTHING
+  if (inode.remote !== undefined)
+    return isMisplaced(inode) ? move(tree, state, inode, dir) : NOTHING
+  return inode.kind === 'dir' ? makeDir(tree, state, inode, dir) : NOTHING
 }
 
 function removeFile(tree: Tree, file: FileInode): Step {
-  // Whoever has it open goes on reading; the last close brings us back here.
-  if (file.opens > 0 || file.remote === undefined) return NOTHING
-  // The version that is to take its place must be safe first.
+  if (file.remote === undefined) return NOTHING
   const holder = tree.get(file.remote.parent)
   const heir = holder?.kind === 'dir' ? tree.lookup(holder, toShown(file.remote.name)) : undefined
+  // Whoever has it open goes on reading; the last close brings us back here.
+  if (file.opens > 0) {
+    if (heir === undefined || holder?.kind !== 'dir') return NOTHING
+    const name = asideName(file, file.remote.name)
+    return { do: 'move', inode: file, dir: holder, name }
+  }
+  // The version that is to take its place must be safe first.
   if (heir?.kind === 'file' && heir.stagedId !== undefined && !heir.localOnly)
     return { do: 'wait', on: heir }
   return { do: 'remove', inode: file }
@@ -49,38 +74,53 @@ function removeDir(tree: Tree, dir: DirInode): Step {
   return inside === undefined ? { do: 'remove', inode: dir } : { do: 'wait', on: inside }
 }
 
-function move(tree: Tree, state: StateFile, inode: Inode, dir: DirInode): Step {
+function makeDir(tree: Tree, state: StateFile, inode: DirInode, dir: DirInode): Step {
   const name = tree.serviceName(inode)
-  const above = remoteAncestors(tree, dir).find((ancestor) => ancestor.ino === inode.ino)
-  if (above !== undefined) {
+  const occupant = leavingOccupant(tree, state, inode, dir)
+  return occupant === undefined
+    ? { do: 'mkdir', inode, dir, name }
+    : {
+        do: 'wait',
+        on: occupant,
+        instead: { do: 'mkdir', inode, dir, name: asideName(inode, name) },
+      }
+}
+
+function move(tree: Tree, state: StateFile, inode: Inode, dir: DirInode): Step {
+  const way = remoteAncestors(tree, dir)
+  if (way.some((ancestor) => ancestor === inode)) {
     // The target still lies inside what is to be moved there, on the service: it has to come out first.
-    const way = remoteAncestors(tree, dir)
-    const mover = way.slice(0, way.indexOf(above)).find((ancestor) => isMisplaced(ancestor))
+    const inside = way.slice(0, way.indexOf(inode as DirInode))
+    const mover = inside.find((ancestor) => isMisplaced(ancestor))
     return mover === undefined ? NOTHING : { do: 'wait', on: mover }
   }
-  const occupant = occupantOf(tree, state, dir, name)
-  if (occupant === undefined || occupant === inode || occupant.changedMs === undefined) {
-    return { do: 'move', inode, dir, name, aside: false }
-  }
-  return isCircle(tree, state, inode, occupant)
-    ? { do: 'move', inode, dir, name: asideName(inode), aside: true }
-    : { do: 'wait', on: occupant }
+  const name = tree.serviceName(inode)
+  const occupant = leavingOccupant(tree, state, inode, dir)
+  return occupant === undefined
+    ? { do: 'move', inode, dir, name }
+    : {
+        do: 'wait',
+        on: occupant,
+        instead: { do: 'move', inode, dir, name: asideName(inode, name) },
+      }
 }
 
-function isCircle(tree: Tree, state: StateFile, start: Inode, first: Inode): boolean {
-  let at: Inode | undefined = first
-  for (let hops = 0; at !== undefined && hops < 100; hops++) {
-    if (at === start) return true
-    if (at.parent === undefined || !isMisplaced(at)) return false
-    at = occupantOf(tree, state, tree.dir(at.parent), tree.serviceName(at))
-  }
-  return false
+/** For an entry that is in the way, or whose place is not free yet: a name of its own for now. */
+function asideName(inode: Inode, name: string): string {
+  return `${[...name].slice(0, ASIDE_CHARACTERS).join('')}.weiyun-mount-${inode.ino}`
 }
 
-function occupantOf(tree: Tree, state: StateFile, dir: DirInode, name: string): Inode | undefined {
+/** What the service has where an entry is to be, and what will not stay there. */
+function leavingOccupant(
+  tree: Tree,
+  state: StateFile,
+  inode: Inode,
+  dir: DirInode,
+): Inode | undefined {
   tree.flushLater()
-  const row = state.byRemotePlace(dir.ino, name)
-  return row === undefined ? undefined : tree.get(row.ino)
+  const row = state.byRemotePlace(dir.ino, tree.serviceName(inode))
+  const occupant = row === undefined ? undefined : tree.get(row.ino)
+  return occupant === inode || occupant?.changedMs === undefined ? undefined : occupant
 }
 
 /** `dir` and what holds it on the service, inside out. */
@@ -96,8 +136,4 @@ function remoteAncestors(tree: Tree, dir: DirInode): DirInode[] {
 
 export function isOnService(tree: Tree, dir: DirInode): boolean {
   return dir === tree.root || dir.remote !== undefined
-}
-
-function asideName(inode: Inode): string {
-  return `.weiyun-mount-${inode.ino}-${inode.name}`.slice(0, 60)
 }

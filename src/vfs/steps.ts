@@ -43,14 +43,14 @@ export class Steps {
     step: Extract<Step, { do: 'mkdir' | 'upload' | 'move' }>,
     signal: AbortSignal,
   ): Promise<void> {
-    if (step.do === 'mkdir') return this.#mkdir(step.inode, step.dir)
+    if (step.do === 'mkdir') return this.#mkdir(step.inode, step.dir, step.name)
     if (step.do === 'upload') return this.#upload(step.inode, step.dir, signal)
     return this.#move(step.inode, step.dir, step.name)
   }
 
-  async #mkdir(inode: DirInode, dir: DirInode): Promise<void> {
+  async #mkdir(inode: DirInode, dir: DirInode, name: string): Promise<void> {
     try {
-      const entry = await this.#drive.makeDir(this.#refOf(dir), this.#tree.serviceName(inode), {
+      const entry = await this.#drive.makeDir(this.#refOf(dir), name, {
         priority: 'background',
       })
       crashPoint('mkdir:replied')
