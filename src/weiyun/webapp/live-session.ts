@@ -19,8 +19,6 @@ export const KEEP_ALIVE_MS = 5 * 60_000
  * wait.
  */
 const DEAD_MS = 60_000
-/** A session renewed so recently is not the reason why the service refuses. */
-const FRESH_MS = 2_000
 /**
  * The service may change cookies with every reply; the file is written once for all that come
  * together.
@@ -92,10 +90,8 @@ export class LiveSession {
 
   /** One renewal for all who need it. SESSION_EXPIRED when the cookies are dead. */
   async renew(call: Call, refused?: Refused): Promise<void> {
-    const nowMs = performance.now()
-    if (nowMs < this.#diedMs + DEAD_MS) throw expired()
-    const freshUntilMs = this.#renewedMs + FRESH_MS
-    if (nowMs < freshUntilMs || (refused && refused.sentMs < this.#renewedMs)) return
+    if (performance.now() < this.#diedMs + DEAD_MS) throw expired()
+    if (refused && refused.sentMs < this.#renewedMs) return
     this.#renewal ??= this.#renew(refused?.isExpired ?? false)
     await call.join(this.#renewal)
   }
