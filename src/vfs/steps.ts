@@ -155,9 +155,8 @@ export class Steps {
       if (isWeiyunError(error, 'UNSUPPORTED')) return this.#moveByHand(inode, dir, name)
       if (!isWeiyunError(error, 'EXISTS', 'NOT_FOUND')) throw error
       if (from !== undefined && from !== dir) await this.#refreshAround(inode, from)
-      await this.#refreshAround(inode, dir)
-      if (!isWeiyunError(error, 'EXISTS') || inode.parent !== dir.ino) return
-      if (!this.#adoptTwin(inode, dir)) this.#listings.yieldName(inode, dir)
+      if (isWeiyunError(error, 'EXISTS')) await this.#settleName(inode, dir)
+      else await this.#refreshAround(inode, dir)
     }
   }
 
@@ -165,8 +164,7 @@ export class Steps {
   #adoptTwin(inode: Inode, dir: DirInode): boolean {
     const twin = dir.shadows?.get(inode.name)
     if (inode.kind !== 'file' || twin?.kind !== 'file' || inode.remote === undefined) return false
-    if (!isContent(twin, inode.remote)) return false
-    dir.shadows?.delete(inode.name)
+    if (!isContent(twin, inode.remote) || !this.#listings.takeShadow(dir, inode.name)) return false
     this.#tree.transaction(() => {
       this.#replaceRemote(inode, remoteFile(dir, twin))
       this.#tree.touch(inode)
@@ -191,6 +189,15 @@ export class Steps {
       this.#replaceRemote(inode, remoteFile(dir, entry))
       this.#tree.touch(inode)
     })
+    // The name was taken: to ask for it again would only make one more copy.
+    if (entry.name !== name) await this.#settleName(inode, dir)
+  }
+
+  /** The name is another's on the service. Either that is as good as ours, or ours gets a name of its own. */
+  async #settleName(inode: Inode, dir: DirInode): Promise<void> {
+    await this.#refreshAround(inode, dir)
+    if (inode.parent !== dir.ino || this.#adoptTwin(inode, dir)) return
+    this.#listings.yieldName(inode, dir)
   }
 
   /** A new directory takes the place; what is in the old one follows piece by piece, then the old one goes. */
@@ -222,12 +229,11 @@ export class Steps {
     }
     await this.#refreshAround(inode, dir)
     const twin = dir.shadows?.get(inode.name)
-    if (twin?.kind !== 'dir') {
+    if (twin?.kind !== 'dir' || !this.#listings.takeShadow(dir, inode.name)) {
       if (inode.parent === dir.ino) this.#listings.yieldName(inode, dir)
       return undefined
     }
     // Made by us before a reply was lost, or by another device: one directory in the end.
-    dir.shadows?.delete(inode.name)
     inode.listed = false
     return twin.key
   }
@@ -306,7 +312,7 @@ export class Steps {
       this.#listings.yieldName(file, dir)
       return
     }
-    dir.shadows?.delete(file.name)
+    if (!this.#listings.takeShadow(dir, file.name)) return
     file.remote = remoteFile(dir, shadow)
     this.#tree.touch(file)
   }
