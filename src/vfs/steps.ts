@@ -340,8 +340,8 @@ export class Steps {
         dir,
         entry: { kind: 'dir', key: (inode.remote as { key: string }).key, name: inode.remote.name },
       }
-    const { id, version, name, size } = inode.remote as RemoteFile
-    return { dir, entry: { kind: 'file', id, version, name, size } }
+    const { id, version, name, size, sha1 } = inode.remote as RemoteFile
+    return { dir, entry: { kind: 'file', id, version, name, size, sha1 } }
   }
 }
 

@@ -163,7 +163,17 @@ export class Vfs {
     const fetcher = new Fetcher({ drive, blocks, memoryBytes: MEMORY_BYTES, slots })
     const reader = new Reader({ fetcher, blocks, hasher, slots, timeoutMs: options.timeoutMs, log })
     const sourceOf = (file: FileInode, version: RemoteFile): Source => this.#sourceOf(file, version)
-    const writer = new Writer({ tree, state, staging, blocks, reader, hasher, sourceOf, log })
+    const writer = new Writer({
+      tree,
+      state,
+      staging,
+      blocks,
+      reader,
+      hasher,
+      uploadsByHash: drive.features.uploadsByHash,
+      sourceOf,
+      log,
+    })
     const onProgress = (file: FileInode, sent: number): void => {
       this.#noteSent(file, sent)
       this.#writeBack.progress()

@@ -21,6 +21,8 @@ export interface WriterOptions {
   blocks: BlockCache
   reader: Reader
   hasher: Hasher
+  /** The service takes hashes for bytes that it knows (see Drive.features). */
+  uploadsByHash: boolean
   /** Where the bytes of a version can be fetched. */
   sourceOf: (file: FileInode, version: RemoteFile) => Source
   log: Logger
@@ -49,6 +51,7 @@ export class Writer {
   readonly #blocks: BlockCache
   readonly #reader: Reader
   readonly #hasher: Hasher
+  readonly #uploadsByHash: boolean
   readonly #sourceOf: (file: FileInode, version: RemoteFile) => Source
   readonly #log: Logger
   readonly #uses = new Map<FileInode, Use>()
@@ -67,6 +70,7 @@ export class Writer {
     this.#blocks = options.blocks
     this.#reader = options.reader
     this.#hasher = options.hasher
+    this.#uploadsByHash = options.uploadsByHash
     this.#sourceOf = options.sourceOf
     this.#log = options.log
   }
@@ -141,7 +145,10 @@ export class Writer {
   async snapshot<T>(file: FileInode, work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
     return this.#use(file, file.remote, async (staged) => {
       const isClone =
-        staged.extents.bytes === 0 && file.base?.size === staged.size && staged.size > 0
+        this.#uploadsByHash &&
+        staged.extents.bytes === 0 &&
+        file.base?.size === staged.size &&
+        staged.size > 0
       if (!isClone) await this.#fill(file, staged)
       const seq = staged.writeSeq
       const { size, path, dataStart } = staged

@@ -89,6 +89,8 @@ export interface Features {
   readonly conditionalList: boolean
   /** An upload loses dots at the beginning and at the end of its name. */
   readonly stripsDots: boolean
+  /** Hashes are enough to upload what the service knows; else the bytes must be at hand for it. */
+  readonly uploadsByHash: boolean
 }
 
 /** Who waits: a user in a system call goes before read-ahead, and read-ahead before uploads. */

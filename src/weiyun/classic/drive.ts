@@ -80,7 +80,12 @@ export class ClassicDrive implements api.Drive {
   }
 
   get features(): api.Features {
-    return { nativeRename: this.#nativeRename, conditionalList: true, stripsDots: false }
+    return {
+      nativeRename: this.#nativeRename,
+      conditionalList: true,
+      stripsDots: false,
+      uploadsByHash: true,
+    }
   }
 
   get traffic(): api.Drive['traffic'] {

@@ -88,7 +88,12 @@ export class WebappDrive implements api.Drive {
   }
 
   get features(): api.Features {
-    return { nativeRename: this.#nativeRename, conditionalList: false, stripsDots: true }
+    return {
+      nativeRename: this.#nativeRename,
+      conditionalList: false,
+      stripsDots: true,
+      uploadsByHash: false,
+    }
   }
 
   async account(options: api.CallOptions = {}): Promise<api.Account> {
