@@ -22,6 +22,7 @@ const FRONT_DOORS: Record<string, string> = {
   'fuse-native': 'src/fuse/mount.ts',
   undici: 'src/weiyun/transport.ts',
   pino: 'src/base/log.ts',
+  'pino-pretty': 'src/base/log.ts',
 }
 
 interface Ban {

@@ -1,4 +1,6 @@
-// The one door to pino. Modules take a Logger as an argument, so that tests can listen.
+// The one door to pino. Modules take a Logger as an argument, so that tests can listen. A line is
+// JSON, for files and service managers, or on a terminal text for people. No secret may be logged
+// at any level: whoever logs passes addresses through `loggedUrl`, and never a session.
 import pino from 'pino'
 
 export type Logger = Pick<pino.Logger, 'trace' | 'debug' | 'info' | 'warn' | 'error'> & {
@@ -7,13 +9,29 @@ export type Logger = Pick<pino.Logger, 'trace' | 'debug' | 'info' | 'warn' | 'er
 
 export interface LogOptions {
   level: string
-  /** Absolute path; without it the log goes to stderr. */
+  /** Absolute path, readable only by its owner; without it the log goes to stderr. */
   file?: string
 }
 
-export function createLogger({ level, file }: LogOptions): Logger {
-  const target = pino.destination(file === undefined ? { fd: 2, sync: false } : { dest: file, sync: false, mkdir: true })
-  return pino({ level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }, target)
+export async function createLogger({ level, file }: LogOptions): Promise<Logger> {
+  const options = {
+    level,
+    base: { pid: process.pid },
+    timestamp: pino.stdTimeFunctions.isoTime,
+  }
+  const logger: Logger = pino(options, await destination(file))
+  return logger
+}
+
+async function destination(file: string | undefined): Promise<pino.DestinationStream> {
+  if (file !== undefined) {
+    return pino.destination({ dest: file, sync: false, mkdir: true, mode: 0o600 })
+  }
+  if (!process.stderr.isTTY) return pino.destination({ fd: 2, sync: false })
+  // Only who looks at it pays for the formatter.
+  const { default: pretty } = await import('pino-pretty')
+  const words = { translateTime: 'SYS:HH:MM:ss', ignore: 'pid', singleLine: true, destination: 2 }
+  return pretty({ ...words, colorize: process.env.NO_COLOR === undefined })
 }
 
 /** For tests and library users who do not care. */

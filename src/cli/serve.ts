@@ -1,6 +1,9 @@
 // The life of a mount process: puts the parts together, serves until somebody unmounts or a signal
 // comes, then uploads what is left and takes the parts down in the opposite order.
+import { execFile } from 'node:child_process'
+import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { createLogger, type Logger } from '../base/log.ts'
 import { mountFuse } from '../fuse/mount.ts'
 import { type Left, Vfs } from '../vfs/vfs.ts'
@@ -16,6 +19,7 @@ import { tr } from './language.ts'
 import { startLocalService } from './local-service.ts'
 import { Meter } from './metrics.ts'
 import type { Config } from './options.ts'
+import { ServiceManager } from './service-manager.ts'
 import { accountOf, readSession, SessionFile, sessionPath } from './session-file.ts'
 import { type StopSignal, stopSignal } from './signals.ts'
 import type { Status } from './status.ts'
@@ -33,7 +37,8 @@ export interface ServeOptions {
 /** Serves one mount. Resolves after the last upload or when the time for it is over. */
 export async function serve({ config, mountpoint, onReady }: ServeOptions): Promise<void> {
   const stop = stopSignal()
-  const log = createLogger({
+  await keepSecrets()
+  const log = await createLogger({
     level: config.logLevel,
     ...(config.logFile !== undefined && { file: config.logFile }),
   })
@@ -56,9 +61,12 @@ export async function serve({ config, mountpoint, onReady }: ServeOptions): Prom
     readOnly: config.readOnly,
     log,
   })
+  const manager = new ServiceManager(process.env, log)
   onReady()
+  await manager.ready(mountpoint, () => statfs(mountpoint))
   const signal = await Promise.race([stop.requested, mount.ended])
   log.info({ signal: signal ?? 'unmounted' }, 'ending')
+  await manager.stopping(config.drainMs)
   await mount.unmount()
 
   const view = await showDrain()
@@ -71,6 +79,13 @@ export async function serve({ config, mountpoint, onReady }: ServeOptions): Prom
   })
   view.finish(left)
   ended.resolve(left)
+}
+
+/** Our memory holds the session: no core, and no file that others can read. */
+async function keepSecrets(): Promise<void> {
+  process.umask(0o077)
+  // Of util-linux; a system without it keeps its own limit.
+  await promisify(execFile)('prlimit', ['--pid', `${process.pid}`, '--core=0']).catch(() => {})
 }
 
 /** A service that does not answer must not keep Ctrl-C waiting. Rejects, or never settles. */

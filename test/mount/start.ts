@@ -134,20 +134,3 @@ t.test('a new session file revives a running mount', { skip }, async (t) => {
   t.equal((await status()).session, 'ok')
   t.equal(await mount.stop(), 0)
 })
-
-t.test('no secret in arguments, logs or answers', { skip }, async (t) => {
-  const bench = await MountBench.open(t)
-  const mount = await bench.mount(t, '--log-level', 'trace')
-  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
-  await bench.run('sync')
-  const session: Record<string, string> = JSON.parse(await readFile(bench.session, 'utf8'))
-  const argv = await readFile(`/proc/${mount.child.pid}/cmdline`, 'utf8')
-  const { stdout } = await bench.run('status', '--json')
-  t.equal(await mount.stop(), 0)
-  t.match(mount.stderr, /"level":20/, 'there is a log to look at')
-  for (const name of ['skey', 'ptcz']) {
-    const secret = session[name] ?? ''
-    t.ok(secret.length > 0)
-    for (const text of [argv, stdout, mount.stderr]) t.notOk(text.includes(secret), name)
-  }
-})
