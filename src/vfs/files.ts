@@ -73,6 +73,9 @@ export class Files {
       wrote: false,
       cached: false,
     }
+    // From here on, although the kernel may have pages of it from before: they prove wrong together.
+    if (file.remote !== undefined)
+      handle.read.spoiled = this.#options.reader.spoiledSoFar(file.remote)
     const fh = ++this.#lastFh
     this.#handles.set(fh, handle)
     try {
@@ -197,10 +200,12 @@ export class Files {
   /** Our own upload made a new version of a file: whoever has it open reads on in that. */
   sent(file: FileInode): void {
     for (const handle of this.#handles.values()) {
-      if (handle.file === file) handle.version = file.remote
+      if (handle.file !== file) continue
+      handle.version = file.remote
+      handle.read.spoiled = undefined
     }
     const pages = this.#pages.get(file)
-    if (pages !== undefined) pages.content = contentOf(file.remote)
+    if (pages !== undefined) pages.content = this.#contentOf(file.remote)
   }
 
   async #truncate(file: FileInode, size: number): Promise<void> {
@@ -253,7 +258,7 @@ export class Files {
   /** The kernel holds pages of one version; a second one must not mix with it. */
   #cachePolicy(handle: Handle): Omit<Opened, 'fh'> {
     const { file } = handle
-    const content = file.stagedId === undefined ? contentOf(handle.version) : file.stagedId
+    const content = file.stagedId === undefined ? this.#contentOf(handle.version) : file.stagedId
     const pages = this.#pages.get(file)
     if (
       pages !== undefined &&
@@ -269,6 +274,12 @@ export class Files {
     return { keepCache, directIo: false }
   }
 
+  /** What the kernel's pages are of. Pages with bytes that proved wrong are of something else. */
+  #contentOf(version: RemoteFile | undefined): string {
+    if (version === undefined) return ''
+    return `${version.sha1}-${version.size}-${this.#options.reader.spoiledSoFar(version)}`
+  }
+
   #handle(fh: number): Handle {
     const handle = this.#handles.get(fh)
     if (handle === undefined) throw new VfsError('EBADF', 'no such handle')
@@ -278,7 +289,3 @@ export class Files {
 
 /** The sum of what waits is worked out at most so often. */
 const UNSENT_FOR_MS = 500
-
-function contentOf(version: RemoteFile | undefined): string {
-  return version === undefined ? '' : `${version.sha1}-${version.size}`
-}

@@ -34,8 +34,8 @@ export class ReadState {
   jumps = 0
   /** End of what was asked for ahead. */
   frontier = 0
-  /** Clock of the content's purity at the first byte given out; see `Reader.#judge`. */
-  purity: number | undefined
+  /** How often the content had arrived wrong before the first byte was given out; see `Reader.#judge`. */
+  spoiled: number | undefined
 }
 
 export interface ReaderOptions {
@@ -56,7 +56,6 @@ export class Reader {
   readonly #timeoutMs: number
   readonly #log: Logger
   readonly #checks = new Map<string, Promise<void>>()
-  /** How often a content arrived with wrong bytes. */
   readonly #spoiled = new Map<string, number>()
 
   constructor(options: ReaderOptions) {
@@ -75,7 +74,7 @@ export class Reader {
     const end = Math.min(offset + length, content.size)
     if (end <= offset) return Buffer.alloc(0)
     if (content.size <= WHOLE_BYTES_MAX) return (await this.#whole(source)).subarray(offset, end)
-    state.purity ??= this.#spoiled.get(keyOf(content)) ?? 0
+    state.spoiled ??= this.spoiledSoFar(content)
     this.#plan(source, state, offset, end)
     const bytes = await this.#collect(source, offset, end)
     if (end === content.size) {
@@ -86,6 +85,11 @@ export class Reader {
     return bytes
   }
 
+  /** How often a content arrived with wrong bytes. What anybody kept of it before the last time is not to be trusted. */
+  spoiledSoFar(content: ContentId): number {
+    return this.#spoiled.get(keyOf(content)) ?? 0
+  }
+
   /** Ends read-ahead of a handle that closes. */
   release(state: ReadState): void {
     this.#fetcher.cancel(state)
@@ -93,7 +97,7 @@ export class Reader {
 
   /** A handle that was given bytes of a content which proved wrong must not end its reading in peace. */
   #judge(content: ContentId, state: ReadState): void {
-    if (state.purity === (this.#spoiled.get(keyOf(content)) ?? 0)) return
+    if (state.spoiled === this.spoiledSoFar(content)) return
     throw new VfsError('EIO', 'the bytes that arrived do not match the hash in the listing')
   }
 
@@ -245,7 +249,9 @@ export class Reader {
       { sha1: content.sha1, size: content.size },
       'content arrived with wrong bytes; dropped',
     )
-    this.#spoiled.set(keyOf(content), (this.#spoiled.get(keyOf(content)) ?? 0) + 1)
+    this.#spoiled.set(keyOf(content), this.spoiledSoFar(content) + 1)
+    // Until they are on disk, blocks count as on their way, and are given to whoever asks for them again.
+    await this.#fetcher.written(content)
     this.#fetcher.forget(content)
     await this.#blocks.drop(content)
   }
