@@ -125,9 +125,11 @@ export class Files {
     }
   }
 
-  async #read({ file, version, read }: Handle, offset: number, length: number): Promise<Buffer> {
-    if (file.stagedId !== undefined) return this.#options.writer.read(file, read, offset, length)
-    const wanted = version ?? file.remote
+  async #read(handle: Handle, offset: number, length: number): Promise<Buffer> {
+    const { file, read } = handle
+    const dirty = await this.#options.writer.read(file, read, offset, length)
+    if (dirty !== undefined) return dirty
+    const wanted = handle.version ?? file.remote
     if (wanted === undefined) return Buffer.alloc(0)
     return this.#options.reader.read(this.#options.sourceOf(file, wanted), read, offset, length)
   }

@@ -24,6 +24,16 @@ export interface RemoteFile extends RemotePlace {
   readonly md5: string
 }
 
+/** An upload whose end was not heard of yet: what it may have left on the service. */
+export interface Attempt extends RemotePlace {
+  readonly sha1: string
+  readonly size: number
+  /** When it began (ms). */
+  readonly sinceMs: number
+  /** With which it goes on. */
+  readonly token?: string
+}
+
 abstract class BaseInode {
   readonly ino: number
   /** Inode number of the directory in which it is seen; undefined: removed here. */
@@ -79,9 +89,8 @@ export class FileInode extends BaseInode {
   base: RemoteFile | undefined
   /** Content that the unsaved bytes take the place of, as the staged file remembers it. */
   predecessor: { readonly sha1: string; readonly size: number } | undefined
-  /** Token with which an interrupted upload goes on. */
-  resume: string | undefined
-  /** An upload was begun whose outcome is not known: the service may have the bytes already. */
+  attempt: Attempt | undefined
+  /** Uploads of an earlier run are not on record: the service may have the bytes already. */
   unsure = false
   /** Never leaves this machine (see `local-only.ts`). */
   localOnly = false
@@ -139,9 +148,8 @@ function fileFromRow(row: InodeRow, file: FileInode): FileInode {
   file.stagedId = row.staged ?? undefined
   file.promised = row.promised === 1
   file.stagedSize = row.size ?? 0
-  file.resume = row.resume ?? undefined
+  if (row.resume !== null) file.attempt = JSON.parse(row.resume) as Attempt
   file.localOnly = row.localonly === 1
-  file.unsure = file.promised
   return file
 }
 
@@ -149,6 +157,8 @@ export function toRow(inode: Inode): InodeRow {
   const file = inode.kind === 'file' ? inode : undefined
   const dir = inode.kind === 'dir' ? inode : undefined
   const { remote } = inode
+  // The bytes of a removed file are nobody's after a crash; until then whoever has it open keeps them.
+  const keepsBytes = file?.promised === true && file.parent !== undefined
   return {
     ino: inode.ino,
     kind: inode.kind,
@@ -166,12 +176,12 @@ export function toRow(inode: Inode): InodeRow {
     listed: dir?.listed ? 1 : 0,
     stamp: dir?.stamp ?? null,
     own: Object.keys(inode.own).length === 0 ? null : JSON.stringify(inode.own),
-    staged: file?.promised ? (file.stagedId ?? null) : null,
-    promised: file?.promised ? 1 : 0,
-    size: file?.promised ? file.stagedSize : null,
+    staged: keepsBytes ? (file.stagedId ?? null) : null,
+    promised: keepsBytes ? 1 : 0,
+    size: keepsBytes ? file.stagedSize : null,
     changed: inode.changedMs ?? null,
     error: inode.error ?? null,
-    resume: file?.resume ?? null,
+    resume: file?.attempt === undefined ? null : JSON.stringify(file.attempt),
     localonly: file?.localOnly ? 1 : 0,
   }
 }

@@ -153,8 +153,15 @@ export class Listings {
     const fresh: Entry[] = []
     let raced = false
     for (const entry of entries) {
-      if (entry.kind === 'file' && !entry.complete) continue
       const inode = tree.byRemoteId(idOf(entry))
+      if (entry.kind === 'file' && !entry.complete) {
+        if (inode !== undefined) before.delete(inode)
+        continue
+      }
+      if (inode === undefined && entry.kind === 'file' && tree.isAttempted(dir, entry)) {
+        raced = true
+        continue
+      }
       if (inode === undefined) {
         if ((this.#removed.get(idOf(entry)) ?? -1) < since) fresh.push(entry)
         continue

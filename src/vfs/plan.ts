@@ -1,6 +1,5 @@
 // What has to happen next so that the service has what users of the mount see. A pure look at the tree:
 // since the answer follows from the two places alone, it is the same after a crash as before it.
-import type { StateFile } from '../cache/state.ts'
 import type { DirInode, FileInode, Inode } from './inode.ts'
 import { toShown } from './names.ts'
 import { isMisplaced, type Tree } from './tree.ts'
@@ -14,32 +13,38 @@ export type Step =
   | { do: 'upload'; inode: FileInode; dir: DirInode }
   | { do: 'move'; inode: Inode; dir: DirInode; name: string }
   | { do: 'remove'; inode: Inode }
+  /** To find out what an upload left that was given up. */
+  | { do: 'settle'; inode: FileInode }
+
+/** A step that is taken by itself; removals come in batches. */
+export type SingleStep = Extract<Step, { do: 'mkdir' | 'upload' | 'move' | 'settle' }>
 
 const NOTHING: Step = { do: 'nothing' }
 /** How much of its own name an entry keeps while it is out of the way. */
 const ASIDE_CHARACTERS = 60
 
-export function nextStep(tree: Tree, state: StateFile, inode: Inode): Step {
-  const step = ownStep(tree, state, inode)
+export function nextStep(tree: Tree, inode: Inode): Step {
+  const step = ownStep(tree, inode)
   if (step.do !== 'wait' || step.instead === undefined) return step
-  return isAwaited(tree, state, inode, step.on) ? step.instead : step
+  return isAwaited(tree, inode, step.on) ? step.instead : step
 }
 
 /** `other` waits in the end for `inode`: if that waited too, it would be for ever. */
-function isAwaited(tree: Tree, state: StateFile, inode: Inode, other: Inode): boolean {
+function isAwaited(tree: Tree, inode: Inode, other: Inode): boolean {
   const passed = new Set<Inode>()
   for (let at = other; !passed.has(at); ) {
     if (at === inode) return true
     passed.add(at)
-    const step = ownStep(tree, state, at)
+    const step = ownStep(tree, at)
     if (step.do !== 'wait') return false
     at = step.on
   }
   return false
 }
 
-function ownStep(tree: Tree, state: StateFile, inode: Inode): Step {
+function ownStep(tree: Tree, inode: Inode): Step {
   if (inode.changedMs === undefined || inode.busy) return NOTHING
+  if (inode.kind === 'file' && isGivenUp(inode)) return { do: 'settle', inode }
   if (inode.parent === undefined)
     return inode.kind === 'file' ? removeFile(tree, inode) : removeDir(tree, inode)
   const dir = tree.dir(inode.parent)
@@ -47,9 +52,14 @@ function ownStep(tree: Tree, state: StateFile, inode: Inode): Step {
   if (inode.kind === 'file' && inode.stagedId !== undefined) {
     return inode.promised ? { do: 'upload', inode, dir } : NOTHING
   }
-  if (inode.remote !== undefined)
-    return isMisplaced(inode) ? move(tree, state, inode, dir) : NOTHING
-  return inode.kind === 'dir' ? makeDir(tree, state, inode, dir) : NOTHING
+  if (inode.remote !== undefined) return isMisplaced(inode) ? move(tree, inode, dir) : NOTHING
+  return inode.kind === 'dir' ? makeDir(tree, inode, dir) : NOTHING
+}
+
+/** An upload was begun, and will not be repeated. */
+function isGivenUp(file: FileInode): boolean {
+  if (file.attempt === undefined) return false
+  return file.parent === undefined || file.stagedId === undefined || file.localOnly
 }
 
 function removeFile(tree: Tree, file: FileInode): Step {
@@ -74,9 +84,9 @@ function removeDir(tree: Tree, dir: DirInode): Step {
   return inside === undefined ? { do: 'remove', inode: dir } : { do: 'wait', on: inside }
 }
 
-function makeDir(tree: Tree, state: StateFile, inode: DirInode, dir: DirInode): Step {
+function makeDir(tree: Tree, inode: DirInode, dir: DirInode): Step {
   const name = tree.serviceName(inode)
-  const occupant = leavingOccupant(tree, state, inode, dir)
+  const occupant = leavingOccupant(tree, inode, dir)
   return occupant === undefined
     ? { do: 'mkdir', inode, dir, name }
     : {
@@ -86,7 +96,7 @@ function makeDir(tree: Tree, state: StateFile, inode: DirInode, dir: DirInode): 
       }
 }
 
-function move(tree: Tree, state: StateFile, inode: Inode, dir: DirInode): Step {
+function move(tree: Tree, inode: Inode, dir: DirInode): Step {
   const way = remoteAncestors(tree, dir)
   if (way.some((ancestor) => ancestor === inode)) {
     // The target still lies inside what is to be moved there, on the service: it has to come out first.
@@ -95,7 +105,7 @@ function move(tree: Tree, state: StateFile, inode: Inode, dir: DirInode): Step {
     return mover === undefined ? NOTHING : { do: 'wait', on: mover }
   }
   const name = tree.serviceName(inode)
-  const occupant = leavingOccupant(tree, state, inode, dir)
+  const occupant = leavingOccupant(tree, inode, dir)
   return occupant === undefined
     ? { do: 'move', inode, dir, name }
     : {
@@ -111,15 +121,8 @@ function asideName(inode: Inode, name: string): string {
 }
 
 /** What the service has where an entry is to be, and what will not stay there. */
-function leavingOccupant(
-  tree: Tree,
-  state: StateFile,
-  inode: Inode,
-  dir: DirInode,
-): Inode | undefined {
-  tree.flushLater()
-  const row = state.byRemotePlace(dir.ino, tree.serviceName(inode))
-  const occupant = row === undefined ? undefined : tree.get(row.ino)
+function leavingOccupant(tree: Tree, inode: Inode, dir: DirInode): Inode | undefined {
+  const occupant = tree.occupant(dir, tree.serviceName(inode))
   return occupant === inode || occupant?.changedMs === undefined ? undefined : occupant
 }
 

@@ -1,18 +1,25 @@
 // The steps by which write-back brings the service to what users of the mount see. Each step is one change of
 // the service, recorded in the tree as soon as the reply is here, and safe to repeat when it was not.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { crashPoint } from '../base/crash.ts'
 import {
   type Drive,
   type FileEntry,
   isWeiyunError,
+  type Listing,
   type RemoveItem,
   WeiyunError,
 } from '../weiyun/index.ts'
-import type { DirInode, FileInode, Inode, RemoteFile, RemotePlace } from './inode.ts'
+import type { Attempt, DirInode, FileInode, Inode, RemoteFile, RemotePlace } from './inode.ts'
 import { type Listings, remoteFile } from './listing.ts'
-import type { Step } from './plan.ts'
+import type { SingleStep } from './plan.ts'
 import type { Tree } from './tree.ts'
 import type { Snapshot, Writer } from './writer.ts'
+
+/** How much later than its connection's end a request may still take effect. */
+const LATE_MS = 300
+/** How far the service's clock may be off. */
+const CLOCK_SKEW_MS = 5 * 60_000
 
 export interface StepsOptions {
   tree: Tree
@@ -39,10 +46,8 @@ export class Steps {
   }
 
   /** Takes a step other than a removal, which come in batches: `remove`. */
-  async take(
-    step: Extract<Step, { do: 'mkdir' | 'upload' | 'move' }>,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async take(step: SingleStep, signal: AbortSignal): Promise<void> {
+    if (step.do === 'settle') return this.#settleAttempt(step.inode)
     if (step.do === 'mkdir') return this.#mkdir(step.inode, step.dir, step.name)
     if (step.do === 'upload') return this.#upload(step.inode, step.dir, signal)
     return this.#move(step.inode, step.dir, step.name)
@@ -68,6 +73,7 @@ export class Steps {
     await this.#writer.snapshot(file, async (snapshot) => {
       crashPoint('upload:hashed')
       if (!snapshot.unchanged()) return
+      if (!this.#canGoOn(file, snapshot)) await this.#settleAttempt(file, snapshot.source)
       // An earlier attempt may have got through without our hearing of it.
       if (file.unsure && dir.freshMs === undefined) await this.#refreshAround(file, dir)
       this.#settleShadow(file, dir, snapshot)
@@ -91,27 +97,80 @@ export class Steps {
     { source }: Snapshot,
     signal: AbortSignal,
   ): Promise<void> {
+    const { sha1, size } = source
+    const begun = { parent: dir.ino, name: this.#tree.serviceName(file), sha1, size }
+    // One that goes on does so where it began, wherever the file is seen by now: it is moved afterwards.
+    const attempt = file.attempt ?? { ...begun, sinceMs: Date.now() }
+    const place = this.#tree.dir(attempt.parent)
     const old = file.remote
-    file.unsure = true
-    const entry = await this.#drive.upload(this.#refOf(dir), this.#tree.serviceName(file), source, {
+    const isThere = old?.parent === attempt.parent && old.name === attempt.name
+    this.#attempt(file, attempt)
+    crashPoint('upload:begins')
+    const entry = await this.#drive.upload(this.#refOf(place), attempt.name, source, {
       priority: 'background',
       signal,
-      ...(old !== undefined && { replaces: old }),
-      ...(file.resume !== undefined && { resume: file.resume }),
-      onResumable: (token) => {
-        file.resume = token
-        this.#tree.save(file)
-      },
+      ...(isThere && { replaces: old }),
+      ...(attempt.token !== undefined && { resume: attempt.token }),
+      onResumable: (token) => this.#attempt(file, { ...attempt, token }),
       onProgress: (sent) => this.#onProgress(file, sent),
     })
     crashPoint('upload:replied')
     this.#tree.transaction(() => {
-      this.#replaceRemote(file, remoteFile(dir, entry))
-      file.resume = undefined
+      file.attempt = undefined
       file.unsure = false
+      this.#replaceRemote(file, remoteFile(place, entry))
       this.#tree.touch(file)
     })
     crashPoint('upload:recorded')
+  }
+
+  /** On record before the service hears of it: whatever becomes of us, what it leaves there is known to be ours. */
+  #attempt(file: FileInode, attempt: Attempt): void {
+    file.attempt = attempt
+    this.#tree.save(file)
+  }
+
+  #canGoOn({ attempt }: FileInode, { source }: Snapshot): boolean {
+    if (attempt?.token === undefined || !isContent(attempt, source)) return false
+    const dir = this.#tree.get(attempt.parent)
+    return dir?.kind === 'dir' && this.#listings.ref(dir) !== undefined
+  }
+
+  /**
+   * Takes stock of what an upload left whose end was not heard of. A complete file with the bytes of `wanted` is the
+   * entry's new version; anything else of it is to be removed.
+   */
+  async #settleAttempt(file: FileInode, wanted?: Content): Promise<void> {
+    const { attempt } = file
+    if (attempt === undefined) return
+    const dir = this.#tree.get(attempt.parent)
+    const left = dir?.kind === 'dir' ? await this.#leftOf(attempt, dir) : []
+    this.#tree.transaction(() => {
+      file.attempt = undefined
+      for (const { remote, complete } of left) {
+        if (complete && wanted !== undefined && isContent(remote, wanted))
+          this.#replaceRemote(file, remote)
+        else this.#tree.bury(remote)
+      }
+      this.#tree.touch(file)
+    })
+  }
+
+  async #leftOf(
+    attempt: Attempt,
+    dir: DirInode,
+  ): Promise<{ remote: RemoteFile; complete: boolean }[]> {
+    const ref = this.#listings.ref(dir)
+    if (ref === undefined) return []
+    // What was on its way when the upload was given up is still to arrive.
+    await sleep(LATE_MS)
+    const listing = await this.#drive.list(ref, { priority: 'background' }).catch(goneIsEmpty)
+    const entries = listing === 'unchanged' ? [] : listing.entries
+    return entries.flatMap((entry) =>
+      entry.kind === 'file' && isOf(attempt, entry) && !this.#tree.byRemoteId(entry.id)
+        ? [{ remote: remoteFile(dir, entry), complete: entry.complete }]
+        : [],
+    )
   }
 
   /** The new version becomes the entry's; the old one, if it is another entry, is to be removed. */
@@ -197,7 +256,10 @@ export class Steps {
   async #settleName(inode: Inode, dir: DirInode): Promise<void> {
     await this.#refreshAround(inode, dir)
     if (inode.parent !== dir.ino || this.#adoptTwin(inode, dir)) return
-    this.#listings.yieldName(inode, dir)
+    // Nobody's but ours, and it will leave.
+    const occupant = this.#tree.occupant(dir, this.#tree.serviceName(inode))
+    if (occupant === inode || occupant?.changedMs === undefined)
+      this.#listings.yieldName(inode, dir)
   }
 
   /** A new directory takes the place; what is in the old one follows piece by piece, then the old one goes. */
@@ -352,4 +414,16 @@ interface Content {
 
 function isContent(one: Content, other: Content): boolean {
   return one.sha1 === other.sha1 && one.size === other.size
+}
+
+/** An entry made by an upload: its bytes, not older, and its name but for what a clash adds to that. */
+function isOf(attempt: Attempt, entry: FileEntry): boolean {
+  const stem = attempt.name.replace(/(.)\.[^.]*$/su, '$1')
+  const isNamedSo = entry.name === attempt.name || entry.name.startsWith(stem)
+  return isContent(entry, attempt) && isNamedSo && entry.ctimeMs > attempt.sinceMs - CLOCK_SKEW_MS
+}
+
+function goneIsEmpty(error: unknown): Pick<Listing, 'entries'> {
+  if (isWeiyunError(error, 'NOT_FOUND')) return { entries: [] }
+  throw error
 }

@@ -23,6 +23,7 @@ export class Tree {
   readonly #stripsDots: boolean
   readonly #inodes = new Map<number, Inode>()
   readonly #pending = new Set<number>()
+  readonly #attempted = new Set<FileInode>()
   /** Rows not written yet, with the id under which `byRemoteId` finds them. */
   readonly #later = new Map<Inode, string | undefined>()
   readonly #laterById = new Map<string, Inode>()
@@ -212,6 +213,7 @@ export class Tree {
   /** Like `touch`, for what a listing said: it is not newer than the next listing. */
   settle(inode: Inode): void {
     const wasPending = inode.changedMs !== undefined
+    this.#noteAttempt(inode)
     this.#inodes.set(inode.ino, inode) // a step that was under way may bring back a forgotten entry
     const pending = differs(inode)
     if (!pending) {
@@ -224,13 +226,34 @@ export class Tree {
     }
     if (isGone(inode)) {
       this.forget(inode)
+      // Whoever waited for it need not any more.
+      this.onPending(inode)
       return
     }
     this.save(inode)
     if (pending || wasPending) this.onPending(inode)
   }
 
+  /** True for what an upload of ours made whose end we have not heard of: no entry of somebody else. */
+  isAttempted(dir: DirInode, { sha1, size }: { sha1: string; size: number }): boolean {
+    return [...this.#attempted].some(
+      ({ attempt }) =>
+        attempt?.parent === dir.ino && attempt.sha1 === sha1 && attempt.size === size,
+    )
+  }
+
+  /** What the service has, or may come to have by an upload of ours, under a name in a directory. */
+  occupant(dir: DirInode, name: string): Inode | undefined {
+    this.flushLater()
+    const row = this.#state.byRemotePlace(dir.ino, name)
+    if (row !== undefined) return this.get(row.ino)
+    return [...this.#attempted].find(
+      ({ attempt }) => attempt?.parent === dir.ino && attempt.name === name,
+    )
+  }
+
   save(inode: Inode): void {
+    this.#noteAttempt(inode)
     this.#unsaved(inode)
     if (!isWorthStoring(inode)) {
       this.#unstore(inode)
@@ -305,8 +328,15 @@ export class Tree {
     inode.stored = false
   }
 
+  #noteAttempt(inode: Inode): void {
+    if (inode.kind !== 'file') return
+    if (inode.attempt === undefined) this.#attempted.delete(inode)
+    else this.#attempted.add(inode)
+  }
+
   #adopt(inode: Inode): Inode {
     this.#inodes.set(inode.ino, inode)
+    this.#noteAttempt(inode)
     return inode
   }
 
@@ -350,6 +380,7 @@ function isShownAs(inode: Inode, remoteName: string): boolean {
 /** What users of the mount see differs from what the service has. */
 function differs(inode: Inode): boolean {
   if (inode.ino === ROOT_INO) return false
+  if (inode.kind === 'file' && inode.attempt !== undefined) return true
   if (inode.parent === undefined) return inode.remote !== undefined
   if (inode.kind === 'file') {
     if (inode.localOnly) return false
@@ -362,7 +393,7 @@ function differs(inode: Inode): boolean {
 function isGone(inode: Inode): boolean {
   if (inode.ino === ROOT_INO || inode.parent !== undefined || inode.remote !== undefined)
     return false
-  return inode.kind === 'dir' || inode.opens === 0
+  return inode.kind === 'dir' || (inode.opens === 0 && inode.attempt === undefined)
 }
 
 /**
@@ -371,7 +402,8 @@ function isGone(inode: Inode): boolean {
  */
 function isWorthStoring(inode: Inode): boolean {
   if (inode.remote !== undefined) return true
-  return inode.kind === 'dir' || (inode.promised && inode.parent !== undefined)
+  if (inode.kind === 'dir') return true
+  return inode.attempt !== undefined || (inode.promised && inode.parent !== undefined)
 }
 
 function remoteId(inode: Inode): string | undefined {

@@ -181,7 +181,6 @@ export class Vfs {
     const steps = new Steps({ tree, listings, writer, drive, onProgress })
     const writeBack = new WriteBack({
       tree,
-      state,
       steps,
       limits: () => account.limits,
       quietMs: options.writeBackMs,
@@ -440,7 +439,12 @@ export class Vfs {
    */
   async sync(path?: string): Promise<void> {
     const top = path === undefined ? this.#tree.root : await this.#resolve(path)
-    await this.#writeBack.settled((inode) => top === this.#tree.root || this.#isWithin(inode, top))
+    const isBelow = (inode: Inode): boolean => top === this.#tree.root || this.#isWithin(inode, top)
+    // A file that was not closed yet goes as it is.
+    for (const inode of this.#tree.pending().filter(isBelow)) {
+      if (inode.kind === 'file') await this.#writer.promise(inode)
+    }
+    await this.#writeBack.settled(isBelow)
   }
 
   /** Sends what is pending for at most `timeoutMs`; what is left goes on at the next mount. */

@@ -4,11 +4,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import PQueue from 'p-queue'
 import type { Logger } from '../base/log.ts'
-import type { StateFile } from '../cache/state.ts'
 import { isWeiyunError, type Limits } from '../weiyun/index.ts'
 import { VfsError } from './error.ts'
 import type { FileInode, Inode } from './inode.ts'
-import { nextStep, type Step } from './plan.ts'
+import { nextStep, type SingleStep } from './plan.ts'
 import type { Steps } from './steps.ts'
 import type { Tree } from './tree.ts'
 
@@ -27,6 +26,7 @@ const REFUSED_PAUSE_MS = 10 * 60_000
 const BATCH_MS = 50
 const BATCH_MS_MAX = 1_000
 const COMMANDS_MAX = 4
+const SWEEP_MS = 15_000
 /** Files opened, hashed or put away while the others fill the drive's upload lane. */
 const PREPARED_MAX = 6
 /** Looking at all that is left after each entry would cost more than sending it. */
@@ -44,7 +44,6 @@ export interface SettleOptions {
 
 export interface WriteBackOptions {
   tree: Tree
-  state: StateFile
   steps: Steps
   limits: () => Limits
   /** How long an entry must have been left alone before it is sent, in ms. */
@@ -54,7 +53,6 @@ export interface WriteBackOptions {
 
 export class WriteBack {
   readonly #tree: Tree
-  readonly #state: StateFile
   readonly #steps: Steps
   readonly #limits: () => Limits
   readonly #quietMs: number
@@ -72,6 +70,7 @@ export class WriteBack {
   readonly #removals = new Set<Inode>()
   readonly #watchers = new Set<() => void>()
   #removalTimer: NodeJS.Timeout | undefined
+  #sweepTimer: NodeJS.Timeout | undefined
   #gatheredMs = 0
   #pauseTimer: NodeJS.Timeout | undefined
   #pauses = 0
@@ -82,7 +81,6 @@ export class WriteBack {
 
   constructor(options: WriteBackOptions) {
     this.#tree = options.tree
-    this.#state = options.state
     this.#steps = options.steps
     this.#limits = options.limits
     this.#quietMs = options.quietMs
@@ -93,6 +91,8 @@ export class WriteBack {
   start(): void {
     this.#stopped = false
     for (const inode of this.#tree.pending()) this.#schedule(inode, 0)
+    this.#sweepTimer = setInterval(() => this.#sweep(), SWEEP_MS)
+    this.#sweepTimer.unref()
   }
 
   /** Takes no further step; those under way are given up or finished. */
@@ -101,6 +101,7 @@ export class WriteBack {
     for (const timer of this.#timers.values()) clearTimeout(timer)
     clearTimeout(this.#removalTimer)
     clearTimeout(this.#pauseTimer)
+    clearInterval(this.#sweepTimer)
     for (const abort of this.#aborts.values()) abort.abort()
     this.#uploads.clear()
     this.#commands.clear()
@@ -154,7 +155,7 @@ export class WriteBack {
     this.#hurry++
     try {
       for (;;) {
-        const left = this.#tree.pending().filter(includes)
+        const left = this.#tree.pending().filter((inode) => includes(inode) && !isHeldBack(inode))
         if (left.length === 0) return
         for (const inode of left) this.#want(inode, wanted)
         const failed = left.find((inode) => inode.error !== undefined)
@@ -190,6 +191,13 @@ export class WriteBack {
     const cause = this.#refusals.get(inode.ino)
     if (cause instanceof Error) return cause
     return new VfsError('EIO', `${this.#tree.path(inode).join('/')}: ${inode.error}`)
+  }
+
+  /** Looks again at what nothing is planned for: what an entry waited for may have changed unheard. */
+  #sweep(): void {
+    for (const inode of this.#tree.pending()) {
+      if (!this.#timers.has(inode.ino) && !inode.busy) this.#schedule(inode, 0)
+    }
   }
 
   async #nextChange(signal: AbortSignal | undefined, idleMs: number | undefined): Promise<void> {
@@ -247,7 +255,7 @@ export class WriteBack {
   #consider(inode: Inode): void {
     if (this.#stopped || this.#pauseTimer !== undefined || this.connection === 'expired') return
     if (this.#queued.has(inode)) return
-    const step = nextStep(this.#tree, this.#state, inode)
+    const step = nextStep(this.#tree, inode)
     switch (step.do) {
       case 'nothing':
         break
@@ -266,7 +274,7 @@ export class WriteBack {
     }
   }
 
-  #enqueue(queue: PQueue, step: Extract<Step, { do: 'mkdir' | 'upload' | 'move' }>): void {
+  #enqueue(queue: PQueue, step: SingleStep): void {
     this.#queued.add(step.inode)
     this.#uploads.concurrency = this.#limits().uploadsMax + PREPARED_MAX
     void queue.add(() => this.#take(step)).catch(() => {})
@@ -282,12 +290,12 @@ export class WriteBack {
     if (!this.#timers.has(on.ino)) this.#schedule(on, 0)
   }
 
-  async #take(planned: Extract<Step, { do: 'mkdir' | 'upload' | 'move' }>): Promise<void> {
+  async #take(planned: SingleStep): Promise<void> {
     const { inode } = planned
     this.#queued.delete(inode)
     if (this.#stopped || this.#pauseTimer !== undefined) return
     // What was planned may have been overtaken while it queued.
-    const step = nextStep(this.#tree, this.#state, inode)
+    const step = nextStep(this.#tree, inode)
     if (step.do !== planned.do) return this.#schedule(inode, 0)
     inode.busy = true
     const abort = new AbortController()
@@ -320,7 +328,7 @@ export class WriteBack {
 
   async #removeAll(batch: Inode[]): Promise<void> {
     // Renamed back, or opened again, in the meantime.
-    const wanted = batch.filter((inode) => nextStep(this.#tree, this.#state, inode).do === 'remove')
+    const wanted = batch.filter((inode) => nextStep(this.#tree, inode).do === 'remove')
     for (const inode of batch) this.#queued.delete(inode)
     if (this.#stopped || this.#pauseTimer !== undefined) return
     for (const inode of wanted) inode.busy = true
@@ -397,6 +405,11 @@ export class WriteBack {
     this.#pauseTimer = setTimeout(() => this.resume(), backOffMs(++this.#pauses))
     this.#pauseTimer.unref()
   }
+}
+
+/** Removed, and still open: nothing can be done about it before it is closed. */
+function isHeldBack(inode: Inode): boolean {
+  return inode.kind === 'file' && inode.parent === undefined && inode.opens > 0
 }
 
 /** A failure that may pass is shown to the user once it has not passed for so many attempts. */

@@ -5,7 +5,7 @@ import type { BlockCache } from '../cache/blocks.ts'
 import type { Hasher } from '../cache/hasher.ts'
 import type { StagedAbout, StagedFile, StagingArea } from '../cache/staging.ts'
 import type { StateFile } from '../cache/state.ts'
-import type { UploadSource } from '../weiyun/index.ts'
+import { type UploadSource, WeiyunError } from '../weiyun/index.ts'
 import type { Source } from './fetcher.ts'
 import type { FileInode, RemoteFile } from './inode.ts'
 import { type Reader, ReadState } from './reader.ts'
@@ -77,23 +77,27 @@ export class Writer {
 
   /** A new file is dirty from the start: it has to reach the service even when nothing is written. */
   async create(file: FileInode): Promise<void> {
-    await this.#use(file, undefined, async () => {})
+    await this.#use(file, nothing, async () => {})
   }
 
   /** Gives a dirty file the bytes of a version that the service has, without fetching any. */
   async clone(file: FileInode, version: RemoteFile): Promise<void> {
     const before = await this.#retire(file)
-    await this.#use(file, version, (staged) => this.#record(file, staged))
+    await this.#use(
+      file,
+      () => version,
+      (staged) => this.#record(file, staged),
+    )
     if (before !== undefined) await this.#drop(before)
   }
 
   /** Makes a clean file dirty without changing a byte of it, to send it anew. */
   async takeOver(file: FileInode): Promise<void> {
-    await this.#use(file, file.remote, (staged) => this.#record(file, staged))
+    await this.#use(file, remoteOf, (staged) => this.#record(file, staged))
   }
 
   async write(file: FileInode, bytes: Buffer, offset: number): Promise<void> {
-    await this.#use(file, file.remote, async (staged) => {
+    await this.#use(file, remoteOf, async (staged) => {
       await staged.write(bytes, offset)
       this.#wrote(file, staged)
       if (staged.needsFill) await this.#fill(file, staged)
@@ -101,15 +105,22 @@ export class Writer {
   }
 
   async truncate(file: FileInode, size: number): Promise<void> {
-    await this.#use(file, size > 0 ? file.remote : undefined, async (staged) => {
+    await this.#use(file, size > 0 ? remoteOf : nothing, async (staged) => {
       await staged.truncate(size)
       this.#wrote(file, staged)
     })
   }
 
-  /** Reads a dirty file: what was written, and the version underneath where nothing was. */
-  async read(file: FileInode, state: ReadState, offset: number, length: number): Promise<Buffer> {
-    return this.#use(file, file.remote, async (staged) => {
+  /**
+   * Reads a dirty file: what was written, and the version underneath where nothing was. Undefined: it is clean by now.
+   */
+  async read(
+    file: FileInode,
+    state: ReadState,
+    offset: number,
+    length: number,
+  ): Promise<Buffer | undefined> {
+    return this.#useDirty(file, async (staged) => {
       const end = Math.min(offset + length, staged.size)
       if (end <= offset) return Buffer.alloc(0)
       const gaps = staged.extents.gaps(offset, end)
@@ -127,8 +138,7 @@ export class Writer {
    * them. `durable`: nor a power cut. Does nothing for a clean file.
    */
   async promise(file: FileInode, durable = false): Promise<void> {
-    if (file.stagedId === undefined) return
-    await this.#use(file, file.remote, async (staged) => {
+    await this.#useDirty(file, async (staged) => {
       if (!file.promised || this.#promised.get(staged.id) !== staged.writeSeq)
         await this.#record(file, staged)
       if (durable) await Promise.all([staged.sync(), this.#state.sync()])
@@ -137,13 +147,12 @@ export class Writer {
 
   /** Writes name and times of now into the staging file, so that it can tell them without the state file. */
   async describe(file: FileInode): Promise<void> {
-    if (file.stagedId === undefined || !file.promised) return
-    await this.#use(file, file.remote, (staged) => staged.describe(this.#about(file)))
+    if (file.promised) await this.#useDirty(file, (staged) => staged.describe(this.#about(file)))
   }
 
-  /** Takes the bytes as they are, gaps filled and hashed, and hands them to `work`. */
-  async snapshot<T>(file: FileInode, work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
-    return this.#use(file, file.remote, async (staged) => {
+  /** Takes the bytes as they are, gaps filled and hashed, and hands them to `work`; a clean file has none. */
+  async snapshot(file: FileInode, work: (snapshot: Snapshot) => Promise<void>): Promise<void> {
+    await this.#useDirty(file, async (staged) => {
       const isClone =
         this.#uploadsByHash &&
         staged.extents.bytes === 0 &&
@@ -151,10 +160,15 @@ export class Writer {
         staged.size > 0
       if (!isClone) await this.#fill(file, staged)
       const seq = staged.writeSeq
+      const unchanged = (): boolean =>
+        file.stagedId === staged.id && !staged.writing && staged.writeSeq === seq
       const { size, path, dataStart } = staged
-      const hashed = isClone
+      const hashing = isClone
         ? undefined
-        : await this.#hasher.hash([{ path, start: dataStart, length: size }])
+        : this.#hasher.hash([{ path, start: dataStart, length: size }])
+      const hashed = await hashing?.catch((error: unknown) => {
+        throw unchanged() ? error : new WeiyunError('ABORTED', 'changed while it was hashed')
+      })
       const source: UploadSource = {
         size,
         sha1: hashed?.sha1 ?? file.base?.sha1 ?? '',
@@ -166,7 +180,6 @@ export class Writer {
           return staged.read(offset, length)
         },
       }
-      const unchanged = (): boolean => !staged.writing && staged.writeSeq === seq
       return work({ source, crcs: hashed?.crcs, unchanged })
     })
   }
@@ -231,7 +244,6 @@ export class Writer {
     file.base = undefined
     file.promised = false
     file.stagedSize = 0
-    file.resume = undefined
     this.#tree.transaction(() => {
       this.#state.discard(id)
       this.#tree.touch(file)
@@ -286,23 +298,45 @@ export class Writer {
   }
 
   /** Works on the staged file, opening or making it; the bytes of `base` show through a new one. */
-  async #use<T>(
-    file: FileInode,
-    base: RemoteFile | undefined,
-    work: (staged: StagedFile) => Promise<T>,
-  ): Promise<T> {
+  async #use<T>(file: FileInode, base: Base, work: (staged: StagedFile) => Promise<T>): Promise<T> {
     for (;;) {
-      await this.#closing.get(file)
-      const use = this.#uses.get(file) ?? { file: this.#open(file, base), users: 0, retired: false }
-      this.#uses.set(file, use)
-      use.users++
-      try {
-        const staged = await use.file
-        if (!use.retired) return await work(staged)
-      } finally {
-        use.users--
-        await this.#closeUnused(file, use)
-      }
+      const done = await this.#tryUse(file, () => this.#open(file, base), work)
+      if (done !== undefined) return done.result
+    }
+  }
+
+  /** The same, for what only dirty files need. A file may become clean while it is waited for. */
+  async #useDirty<T>(
+    file: FileInode,
+    work: (staged: StagedFile) => Promise<T>,
+  ): Promise<T | undefined> {
+    while (file.stagedId !== undefined) {
+      const done = await this.#tryUse(file, () => this.#open(file, nothing), work)
+      if (done !== undefined) return done.result
+    }
+    return undefined
+  }
+
+  /** Undefined when the bytes were saved or given up before the work could begin. */
+  async #tryUse<T>(
+    file: FileInode,
+    open: () => Promise<StagedFile>,
+    work: (staged: StagedFile) => Promise<T>,
+  ): Promise<{ result: T } | undefined> {
+    const closing = this.#closing.get(file)
+    if (closing !== undefined) {
+      await closing
+      return undefined
+    }
+    const use = this.#uses.get(file) ?? { file: open(), users: 0, retired: false }
+    this.#uses.set(file, use)
+    use.users++
+    try {
+      const staged = await use.file
+      return use.retired ? undefined : { result: await work(staged) }
+    } finally {
+      use.users--
+      await this.#closeUnused(file, use)
     }
   }
 
@@ -336,28 +370,41 @@ export class Writer {
     if (file.parent === undefined) return
     const seq = staged.writeSeq
     await staged.describe(this.#about(file))
+    if (file.stagedId !== staged.id) return
     this.#promised.set(staged.id, seq)
     file.promised = true
     this.#tree.touch(file)
   }
 
-  async #open(file: FileInode, base: RemoteFile | undefined): Promise<StagedFile> {
-    let staged: StagedFile
+  async #open(file: FileInode, baseOf: Base): Promise<StagedFile> {
     if (file.stagedId !== undefined) {
-      staged = await this.#staging.open(file.stagedId)
+      const staged = await this.#staging.open(file.stagedId)
       // Bytes may have been appended after the last record.
       file.stagedSize = staged.size
       file.base = staged.description.base as unknown as RemoteFile | undefined
       file.predecessor = (staged.description.extra ??
         undefined) as unknown as FileInode['predecessor']
-    } else {
-      staged = await this.#staging.create({ size: base?.size ?? 0 })
-      file.base = base
-      file.stagedId = staged.id
-      file.stagedSize = staged.size
-      file.promised = false
-      this.#tree.touch(file)
+      return staged
     }
+    const base = baseOf(file)
+    const staged = await this.#staging.create({ size: base?.size ?? 0 })
+    if (base !== baseOf(file)) {
+      // A listing brought another version meanwhile: what is written goes over that one.
+      await staged.close()
+      await this.#staging.remove(staged.id)
+      return this.#open(file, baseOf)
+    }
+    file.base = base
+    file.stagedId = staged.id
+    file.stagedSize = staged.size
+    file.promised = false
+    this.#tree.touch(file)
     return staged
   }
 }
+
+/** The version whose bytes show through a new staged file, as of the moment at which that is made. */
+type Base = (file: FileInode) => RemoteFile | undefined
+
+const remoteOf: Base = (file) => file.remote
+const nothing: Base = () => undefined

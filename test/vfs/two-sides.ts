@@ -89,9 +89,11 @@ class TwoSides {
 
   async read(path: string, size: number): Promise<string> {
     const { fh } = await this.vfs.open(path, constants.O_RDONLY)
-    const bytes = await this.vfs.files.read(fh, 0, size)
-    await this.vfs.files.release(fh)
-    return bytes.toString()
+    try {
+      return (await this.vfs.files.read(fh, 0, size)).toString()
+    } finally {
+      await this.vfs.files.release(fh)
+    }
   }
 
   /** Writes all of a file, and takes note of what it held. */
@@ -100,11 +102,15 @@ class TwoSides {
     this.gone(text) // until it is written
     const create = vfs.create(path, 0o644, constants.O_RDWR)
     const { fh } = await create.catch(() => vfs.open(path, constants.O_RDWR))
-    const before = (await vfs.files.read(fh, 0, 1000)).toString()
-    await vfs.files.truncate(fh, 0)
-    await vfs.files.write(fh, Buffer.from(text), 0)
-    await vfs.files.flush(fh)
-    await vfs.files.release(fh)
+    let before: string
+    try {
+      before = (await vfs.files.read(fh, 0, 1000)).toString()
+      await vfs.files.truncate(fh, 0)
+      await vfs.files.write(fh, Buffer.from(text), 0)
+      await vfs.files.flush(fh)
+    } finally {
+      await vfs.files.release(fh)
+    }
     this.gone(before)
     this.alive.set(text, true)
   }
@@ -248,8 +254,8 @@ async function play(
     t.comment(story.join('\n'))
     t.fail(`seed ${seed}: ${(error as Error).stack}`)
   } finally {
-    clearInterval(alive)
     await sides.vfs.close()
+    clearInterval(alive)
     await rm(dir, { recursive: true, force: true })
   }
 }
