@@ -124,15 +124,26 @@ function heading({ runs, dialect, quick }: Options): string {
   return `### ${date} UTC, ${git}\n\n${machine}, ${versions}; ${work}.`
 }
 
-const options = parseOptions()
-if (options.help) {
-  process.stdout.write(HELP)
-} else {
-  const readings = await measure(options).catch((error: Error) => {
-    console.error(error)
-    process.exit(1)
-  })
+function fail(error: unknown, exitCode: number): never {
+  console.error(`bench: ${error instanceof Error ? error.message : error}`)
+  process.exit(exitCode)
+}
+
+async function main(): Promise<void> {
+  let options: Options
+  try {
+    options = parseOptions()
+  } catch (error) {
+    fail(error, 64)
+  }
+  if (options.help) {
+    process.stdout.write(HELP)
+    return
+  }
+  const readings = await measure(options).catch((error: unknown) => fail(error, 1))
   const text = `${heading(options)}\n\n${readings.table()}\n`
   console.log(text)
   if (!options.quick && !options['no-note']) await appendFile(NOTES, `\n${text}`)
 }
+
+await main()

@@ -65,17 +65,13 @@ export class Weiyun implements Program {
   }
 
   async put(path: string, size: number, seed: number): Promise<void> {
-    await this.mkdir(path.split('/').slice(0, -1).join('/'))
+    await this.#makeDirs(path.split('/').slice(0, -1).join('/'))
     await this.#admin('POST', 'files/put', { path, size, seed })
   }
 
   async fill(path: string, count: number): Promise<void> {
-    await this.mkdir(path)
+    await this.#makeDirs(path)
     await this.#admin('POST', 'files/fill', { path, count })
-  }
-
-  async mkdir(path: string): Promise<void> {
-    await this.#admin('POST', 'files/mkdir', { path })
   }
 
   /** Requests that the service got so far, of all kinds. */
@@ -100,7 +96,6 @@ export class Weiyun implements Program {
       lineOf(child, child.stdout!, /^mounted /),
       complaints.then(([line]) => Promise.reject(new Error(line))),
     ])
-    complaints.catch(() => {})
     this.#mount = new WeiyunMount(point, child, (path) => this.#countFiles(path))
     return this.#mount
   }
@@ -108,6 +103,10 @@ export class Weiyun implements Program {
   async close(): Promise<void> {
     await this.#mount?.unmount()
     await stop(this.#service.child)
+  }
+
+  async #makeDirs(path: string): Promise<void> {
+    await this.#admin('POST', 'files/mkdir', { path })
   }
 
   async #countFiles(path: string): Promise<number> {
