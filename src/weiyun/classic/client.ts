@@ -2,7 +2,7 @@
 // ask, and the answer's body or a WeiyunError. Nothing above this file sees cookies, tokens or
 // JSONP.
 import type { Call } from '../call.ts'
-import { type ErrorCode, WeiyunError } from '../errors.ts'
+import { type ErrorCode, isWeiyunError, WeiyunError } from '../errors.ts'
 import { type Fields, integer, isFields, needFields } from '../fields.ts'
 import type { Hosts, ServiceHosts } from '../hosts.ts'
 import { errorCodeOf } from '../retcode.ts'
@@ -74,13 +74,36 @@ export class ClassicClient {
   }
 
   /**
+   * Does `attempt` once more when the session it was refused for has been replaced meanwhile: the
+   * end of the old one says nothing of the new one.
+   */
+  async withSession<T>(attempt: () => Promise<T>): Promise<T> {
+    const session = this.#session
+    try {
+      return await attempt()
+    } catch (error) {
+      if (session === this.#session || !isWeiyunError(error, 'SESSION_EXPIRED')) throw error
+      return attempt()
+    }
+  }
+
+  /**
    * Sends one command. Results other than 0 are errors, but for those that the caller `accepts`.
    */
-  async command(
-    { cmd, method, path, isBatch = false }: Command,
+  command(
+    command: Command,
     reqBody: object,
     call: Call,
     accepts: ReadonlySet<number> = new Set(),
+  ): Promise<Answer> {
+    return this.withSession(() => this.#command(command, reqBody, call, accepts))
+  }
+
+  async #command(
+    { cmd, method, path, isBatch = false }: Command,
+    reqBody: object,
+    call: Call,
+    accepts: ReadonlySet<number>,
   ): Promise<Answer> {
     const callback = callbackName(method)
     const header = {
@@ -112,7 +135,16 @@ export class ClassicClient {
   }
 
   /** Sends one command of the newcgi envelope and answers with the body of its message. */
-  async newcgi(
+  newcgi(
+    cmd: number,
+    message: string,
+    reqBody: { filename: string },
+    call: Call,
+  ): Promise<Fields> {
+    return this.withSession(() => this.#newcgi(cmd, message, reqBody, call))
+  }
+
+  async #newcgi(
     cmd: number,
     message: string,
     reqBody: { filename: string },

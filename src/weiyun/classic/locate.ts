@@ -22,23 +22,25 @@ export async function resolveData(
   checksum: string,
   call: Call,
 ): Promise<DataAddress> {
-  const { uuin, skey, token } = client.identity
-  const parameters = {
-    fid: file.id,
-    pdir: dir.key,
-    fn: file.name,
-    uuin,
-    skey,
-    appid: String(APPID),
-    token,
-    checksum,
-    err_callback: `http://www.weiyun.com${ERROR_PATH}`,
-    ver: String(MAIN_VERSION),
-  }
-  const reply = await client.locate(parameters, call)
-  const url = client.hosts.named(dataLocation(reply), reply.url)
-  const cookies = cookiesSet(reply.headers['set-cookie'])
-  return { url, headers: (hop) => client.dataHeaders(hop, ORIGIN, cookies) }
+  return client.withSession(async () => {
+    const { uuin, skey, token } = client.identity
+    const parameters = {
+      fid: file.id,
+      pdir: dir.key,
+      fn: file.name,
+      uuin,
+      skey,
+      appid: String(APPID),
+      token,
+      checksum,
+      err_callback: `http://www.weiyun.com${ERROR_PATH}`,
+      ver: String(MAIN_VERSION),
+    }
+    const reply = await client.locate(parameters, call)
+    const url = client.hosts.named(dataLocation(reply), reply.url)
+    const cookies = cookiesSet(reply.headers['set-cookie'])
+    return { url, headers: (hop) => client.dataHeaders(hop, ORIGIN, cookies) }
+  })
 }
 
 /**
