@@ -135,12 +135,7 @@ export class ClassicClient {
   }
 
   /** Sends one command of the newcgi envelope and answers with the body of its message. */
-  newcgi(
-    cmd: number,
-    message: string,
-    reqBody: { filename: string },
-    call: Call,
-  ): Promise<Fields> {
+  newcgi(cmd: number, message: string, reqBody: { filename: string }, call: Call): Promise<Fields> {
     return this.withSession(() => this.#newcgi(cmd, message, reqBody, call))
   }
 
