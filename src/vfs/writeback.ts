@@ -245,7 +245,8 @@ export class WriteBack {
    */
   #quietLeft(inode: Inode): number {
     if (inode.kind === 'dir' && inode.remote === undefined) return 0
-    const isDirty = inode.kind === 'file' && inode.stagedId !== undefined
+    const isDirty =
+      inode.kind === 'file' && inode.stagedId !== undefined && inode.parent !== undefined
     if (!isDirty) return this.#hurry > 0 ? 0 : this.#quietMs
     if (inode.wanted > 0) return 0
     const quietMs = inode.writers > 0 ? Math.max(this.#quietMs, OPEN_QUIET_MS) : this.#quietMs
