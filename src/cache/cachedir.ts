@@ -34,6 +34,7 @@ export interface CacheDirOptions {
 
 const FORMAT_FILE = 'format.json'
 const LOCK_FILE = 'lock.db'
+const PID_FILE = 'lock.pid'
 /** Any of these marks a directory as a cache. */
 const OWN_FILES = [FORMAT_FILE, LOCK_FILE, 'blocks', 'staging']
 const SQLITE_BUSY = 5
@@ -60,7 +61,7 @@ export async function openCacheDir({
  */
 export async function lockCacheDir(dir: string): Promise<{ release(): void }> {
   await makePrivate(dir)
-  const pidFile = join(dir, 'lock.pid')
+  const pidFile = join(dir, PID_FILE)
   const db = new DatabaseSync(join(dir, LOCK_FILE))
   try {
     // A lock of the operating system underneath: no stale lock can outlive its process.
@@ -90,6 +91,55 @@ async function makePrivate(dir: string): Promise<void> {
     throw new CacheDirError('UNSAFE', `${dir} has other files in it: choose an empty directory`)
   }
   if ((mode & 0o077) !== 0) await chmod(dir, 0o700)
+}
+
+/** What can be said of a cache directory from outside, while a mount may use it. */
+export interface CacheDirFacts {
+  /** Names of files that make it no cache. */
+  readonly foreign: readonly string[]
+  readonly tooNew: boolean
+  /** The process that holds it; 0 when that is not known. */
+  readonly lockedBy: number | undefined
+  readonly staged: { readonly files: number; readonly bytes: number }
+  /** Staged files that nobody understands, set aside. */
+  readonly recovered: { readonly files: number; readonly bytes: number }
+}
+
+/** Looks and changes nothing. Rejects when the directory cannot be read. */
+export async function inspectCacheDir(dir: string): Promise<CacheDirFacts> {
+  const names = await readdir(dir)
+  const isCache = names.length === 0 || OWN_FILES.some((name) => names.includes(name))
+  const version = await readVersion(dir)
+  return {
+    foreign: isCache ? [] : names,
+    tooNew: version !== undefined && version > MIGRATIONS.length + 1,
+    lockedBy: names.includes(LOCK_FILE) ? await holderOf(dir) : undefined,
+    staged: await sumOf(join(dir, 'staging')),
+    recovered: await sumOf(join(dir, 'staging', 'recovered')),
+  }
+}
+
+async function holderOf(dir: string): Promise<number | undefined> {
+  const db = new DatabaseSync(join(dir, LOCK_FILE), { readOnly: true })
+  try {
+    db.prepare('SELECT count(*) FROM sqlite_master').get()
+    return undefined
+  } catch (error) {
+    if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw error
+    return Number(await readFile(join(dir, PID_FILE), 'utf8').catch(() => '0'))
+  } finally {
+    db.close()
+  }
+}
+
+async function sumOf(dir: string): Promise<{ files: number; bytes: number }> {
+  const entries = await readdir(dir, { withFileTypes: true }).catch(() => [])
+  const files = entries.filter((entry) => entry.isFile())
+  const sizes = files.map(async ({ name }) => {
+    return (await stat(join(dir, name)).catch(() => undefined))?.size ?? 0
+  })
+  const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
+  return { files: files.length, bytes }
 }
 
 async function migrate(dir: string, migrations: readonly Migration[]): Promise<void> {

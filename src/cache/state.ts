@@ -1,8 +1,9 @@
 // The state file: what this mount knows of the drive and what it still owes to the service, in one
-// SQLite database. A row is an inode. It says where users of this mount see the entry (parent, name),
-// where the service has it (rparent, rname, rid), and which unsaved bytes belong to it (staged). The
-// difference between the two places is the journal: nothing else records pending work, so nothing can
-// disagree with it. Statements are synchronous: a caller's row is in the database when a call returns.
+// SQLite database. A row is an inode. It says where users of this mount see the entry (parent,
+// name), where the service has it (rparent, rname, rid), and which unsaved bytes belong to it
+// (staged). The difference between the two places is the journal: nothing else records pending
+// work, so nothing can disagree with it. Statements are synchronous: a caller's row is in the
+// database when a call returns.
 import { type FileHandle, open } from 'node:fs/promises'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { crashPoint } from '../base/crash.ts'
@@ -21,7 +22,9 @@ export interface OwnAttrs {
   mtime?: Seconds
   /** Base64 by name. */
   xattrs?: Record<string, string>
-  /** The shown name is made up, because another entry of the directory is shown under the real one. */
+  /**
+   * The shown name is made up, because another entry of the directory is shown under the real one.
+   */
   alias?: true
 }
 
@@ -50,7 +53,9 @@ export interface InodeRow {
   promised: number
   /** Size of the staged content. */
   size: number | null
-  /** Milliseconds since 1970 at which the oldest unsaved change was made; null when all is saved. */
+  /**
+   * Milliseconds since 1970 at which the oldest unsaved change was made; null when all is saved.
+   */
   changed: number | null
   error: string | null
   resume: string | null
@@ -122,13 +127,14 @@ export class StateFile {
   }
 
   /**
-   * Opens or creates. Throws StateError for a file of a newer version, and whatever SQLite throws for a damaged one:
-   * the caller sets such a file aside and rebuilds from staging.
+   * Opens or creates. Throws StateError for a file of a newer version, and whatever SQLite throws
+   * for a damaged one: the caller sets such a file aside and rebuilds from staging.
    */
   static open(path: string): StateFile {
     const db = new DatabaseSync(path)
     try {
-      // Exclusive: one process for one state, and no shared-memory file that a crash could leave behind.
+      // Exclusive: one process for one state, and no shared-memory file that a crash could leave
+      // behind.
       db.exec(
         'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL',
       )
@@ -146,7 +152,10 @@ export class StateFile {
     }
   }
 
-  /** Runs `work` in one transaction: all of it is in the file, or nothing. Within another one it is part of that. */
+  /**
+   * Runs `work` in one transaction: all of it is in the file, or nothing. Within another one it is
+   * part of that.
+   */
   transaction<T>(work: () => T): T {
     if (this.#db.isTransaction) return work()
     this.#db.exec('BEGIN IMMEDIATE')
@@ -212,7 +221,10 @@ export class StateFile {
     )
   }
 
-  /** Remembers that staged bytes are not wanted any more, in the transaction that stops wanting them. */
+  /**
+   * Remembers that staged bytes are not wanted any more, in the transaction that stops wanting
+   * them.
+   */
   discard(staged: string): void {
     this.#run('INSERT OR IGNORE INTO discard VALUES (?)', staged)
   }
@@ -234,8 +246,9 @@ export class StateFile {
   }
 
   /**
-   * Resolves once all that was saved before the call would survive a power cut. The write-ahead log is synced
-   * through a descriptor of its own, in the thread pool: the event loop never waits for the disk.
+   * Resolves once all that was saved before the call would survive a power cut. The write-ahead
+   * log is synced through a descriptor of its own, in the thread pool: the event loop never waits
+   * for the disk.
    */
   async sync(): Promise<void> {
     this.#wal ??= open(`${this.#path}-wal`, 'r+')
@@ -269,3 +282,25 @@ export class StateFile {
     return this.#prepare(sql).all(...values) as T[]
   }
 }
+
+/**
+ * What can be said of a state file from outside, while a mount may use it: the file itself,
+ * without the log beside it. `url` is its file: URL. Changes nothing.
+ */
+export function inspectState(url: URL): 'sound' | 'damaged' | 'too-new' | 'missing' {
+  const immutable = new URL(url)
+  immutable.searchParams.set('immutable', '1')
+  let db: DatabaseSync | undefined
+  try {
+    db = new DatabaseSync(immutable, { readOnly: true })
+    const version = Number(db.prepare('PRAGMA user_version').get()?.user_version)
+    if (version > STATE_VERSION) return 'too-new'
+    return db.prepare('PRAGMA quick_check(1)').get()?.quick_check === 'ok' ? 'sound' : 'damaged'
+  } catch (error) {
+    return (error as { errcode?: number }).errcode === SQLITE_CANTOPEN ? 'missing' : 'damaged'
+  } finally {
+    db?.close()
+  }
+}
+
+const SQLITE_CANTOPEN = 14

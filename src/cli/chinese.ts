@@ -271,4 +271,100 @@ export const CHINESE = {
   '{count} pinned files stayed; `weiyun-mount unpin` first':
     '{count} 个固定的文件保留未动；请先 `weiyun-mount unpin`',
   '{uin} has no picture': '{uin} 没有头像',
+
+  // Doctor.
+  'where you want to mount': '想挂载到哪里',
+  'one JSON object: {shape}': '一个 JSON 对象：{shape}',
+  'Exit code 1 when something has failed; warnings alone are 0.':
+    '有不通过的项目时退出码为 1；只有警告时为 0。',
+  'Node {version} is too old': 'Node {version} 太旧',
+  'install Node 24 or newer': '请安装 Node 24 或更新版本',
+  '{path} and the environment': '{path} 和环境变量',
+  'correct it; `weiyun-mount --help` lists the options':
+    '请改正；`weiyun-mount --help` 列出所有选项',
+  '{path} can be used': '{path} 可以使用',
+  '{path} is missing': '缺少 {path}',
+  'run `modprobe fuse`; a container needs --device /dev/fuse --cap-add SYS_ADMIN':
+    '请运行 `modprobe fuse`；容器需要 --device /dev/fuse --cap-add SYS_ADMIN',
+  '{path} cannot be opened': '{path} 无法打开',
+  'ask the administrator to let you use FUSE (mode 0666, or a group)':
+    '请管理员允许你使用 FUSE（权限 0666 或用户组）',
+  'fusermount3 is missing': '缺少 fusermount3',
+  'install the package fuse3': '请安装软件包 fuse3',
+  '{path} is not setuid root, so that only root can mount':
+    '{path} 没有 setuid root，只有 root 能挂载',
+  'reinstall the package fuse3, or run `chmod u+s` on it as root':
+    '请重装软件包 fuse3，或以 root 对它运行 `chmod u+s`',
+  'mounts can be opened to other users': '可以让其他用户访问挂载',
+  '{path} has no user_allow_other; only --allow-other needs it':
+    '{path} 里没有 user_allow_other；只有 --allow-other 需要它',
+  '{path} has no user_allow_other': '{path} 里没有 user_allow_other',
+  'add the line user_allow_other to it as root, or leave out --allow-other':
+    '请以 root 在其中加上 user_allow_other 一行，或去掉 --allow-other',
+  '{path} is mounted': '{path} 已挂载',
+  '{path} is a mount of another kind ({type})': '{path} 是另一种挂载（{type}）',
+  'choose another directory, or unmount that first': '请换一个目录，或先卸载它',
+  '{path} lies inside the mount {outer}': '{path} 在挂载 {outer} 之内',
+  'choose a directory on a local disk': '请选本地磁盘上的目录',
+  'make it with `mkdir -p`': '请用 `mkdir -p` 创建',
+  'choose another': '请换一个',
+  '{path} is not empty': '{path} 不是空的',
+  'move away what was written there while nothing was mounted': '请先移走未挂载时写进去的文件',
+  'choose another directory, or move that with --cache-dir or --state-dir':
+    '请换一个目录，或用 --cache-dir、--state-dir 移走它',
+  'give it to yourself with `chown`': '请用 `chown` 改为归你所有',
+  '{path} can be mounted on': '{path} 可以用作挂载点',
+  'end its process with `kill`, then `weiyun-mount unmount --lazy`':
+    '请用 `kill` 结束其进程，再运行 `weiyun-mount unmount --lazy`',
+  '{mountpoint}: its process does not answer': '{mountpoint}：其进程没有回应',
+  'check the network; what was written waits on this disk':
+    '请检查网络；写入的内容保存在本机等待上传',
+  'see the log; it is tried again by itself': '请看日志；程序会自动重试',
+  '`weiyun-mount status` lists them': '`weiyun-mount status` 会列出它们',
+  '{mountpoint}: left behind by a process that was killed': '{mountpoint}：被杀死的进程遗留的挂载',
+  'mount again, or run `weiyun-mount unmount --lazy`':
+    '请重新挂载，或运行 `weiyun-mount unmount --lazy`',
+  '{mountpoint}: mounted by somebody else': '{mountpoint}：由别人挂载',
+  'choose another with --cache-dir': '请用 --cache-dir 换一个',
+  'choose another with --state-dir': '请用 --state-dir 换一个',
+  'set XDG_RUNTIME_DIR to a directory of your own': '请把 XDG_RUNTIME_DIR 设为你自己的目录',
+  '{path} is not a directory': '{path} 不是目录',
+  '{path} belongs to another user': '{path} 属于另一个用户',
+  '{path} is not writable': '{path} 不可写',
+  'others can look into {path}': '别人可以查看 {path}',
+  '{path} is writable': '{path} 可写',
+  '{path} can be made': '{path} 可以创建',
+  '{free} free for a cache of {size}': '可用 {free}，缓存上限 {size}',
+  'make room, or move the cache with --cache-dir': '请腾出空间，或用 --cache-dir 移走缓存',
+  'set a smaller --cache-size': '请调小 --cache-size',
+  'nothing is left over': '没有遗留',
+  '{path} has other files in it: {names}': '{path} 里有别的文件：{names}',
+  'move them away, or choose an empty directory with --cache-dir':
+    '请移走它们，或用 --cache-dir 选一个空目录',
+  '{path} was written by a newer weiyun-mount': '{path} 由更新版本的 weiyun-mount 写成',
+  '{what} that no program was promised lie in {path}': '{what}未曾保存完成，放在 {path}',
+  'look at them, then keep or delete them': '请查看后保留或删除',
+  '{what} wait in {path} to be uploaded, and nothing is mounted':
+    '{what}在 {path} 等待上传，但没有挂载',
+  'mount the drive again: they go on by themselves': '请重新挂载，上传会自动继续',
+  '{path} is in use by process {who}': '{path} 正被进程 {who} 使用',
+  '{path} is damaged': '{path} 已损坏',
+  'the next mount sets it aside and rebuilds it; unsent files are not lost':
+    '下次挂载会另存并重建它；未上传的文件不会丢失',
+  'no proxy is set': '没有设置代理',
+  '{name} is set, but this program connects directly': '设置了 {name}，但本程序直接连接',
+  'let this machine out to weiyun.com and myqcloud.com, or route through a transparent proxy':
+    '请允许本机访问 weiyun.com 和 myqcloud.com，或使用透明代理',
+  '{host} is {address}': '{host} 的地址是 {address}',
+  'the name {host} cannot be resolved ({why})': '无法解析域名 {host}（{why}）',
+  'check the network and /etc/resolv.conf': '请检查网络和 /etc/resolv.conf',
+  'not compared: the service told no time': '未比较：服务没有给出时间',
+  'the clock agrees with the service': '时钟与服务一致',
+  'the clock is off by {time}': '时钟相差 {time}',
+  'set it, or let it be set: `timedatectl set-ntp true`': '请校准时钟：`timedatectl set-ntp true`',
+  'log in as yourself: `weiyun-mount login`': '请用自己的身份登录：`weiyun-mount login`',
+  'not asked': '未询问',
+  'it needs a session': '需要会话',
+  '{who}, {used} of {total} used': '{who}，已用 {used} / {total}',
+  'the drive is nearly full: {used} of {total}': '网盘快满了：{used} / {total}',
 } as const satisfies Record<string, string>

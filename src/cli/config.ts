@@ -23,6 +23,8 @@ export interface ConfigSources {
   readonly flags?: Words
   /** What mount(8) passed with -o, see mount-options.ts. */
   readonly mountOptions?: Words
+  /** The command line alone: for who wants to go on after the rest proved wrong. */
+  readonly flagsOnly?: boolean
 }
 
 const KEYS = Object.keys(OPTIONS) as OptionKey[]
@@ -38,11 +40,16 @@ export const envName = (flag: string): string =>
   `WEIYUN_MOUNT_${flag.replaceAll('-', '_').toUpperCase()}`
 
 /** Reads the configuration file and puts everything together. Rejects with a CliError. */
-export async function loadConfig({ env, flags = {}, mountOptions = {} }: ConfigSources) {
+export async function loadConfig(given: ConfigSources): Promise<Config> {
+  const { env, flags = {}, mountOptions = {}, flagsOnly = false } = given
   const file = configFile(env)
   const sources: Source[] = [
-    { words: await fileWords(file), spell: (flag) => `${file}: ${flag}`, exitCode: EXIT.CONFIG },
-    { words: envWords(env), spell: envName, exitCode: EXIT.CONFIG },
+    {
+      words: flagsOnly ? {} : await fileWords(file),
+      spell: (flag) => `${file}: ${flag}`,
+      exitCode: EXIT.CONFIG,
+    },
+    { words: flagsOnly ? {} : envWords(env), spell: envName, exitCode: EXIT.CONFIG },
     { words: mountOptions, spell: (flag) => `-o ${flag}`, exitCode: EXIT.USAGE },
     { words: flags, spell: (flag) => `--${flag}`, exitCode: EXIT.USAGE },
   ]

@@ -85,7 +85,8 @@ export function reasonFor(code: string | undefined, fallback: string): string {
   return says === undefined ? fallback : tr(says)
 }
 
-export function explain(error: unknown): Explained {
+/** A failure in the user's language, with what helps apart. */
+export function describeFailure(error: unknown): Explained & { readonly remedy?: string } {
   if (error instanceof CliError) return { message: error.message, exitCode: error.exitCode }
   if (!(error instanceof Error)) return bug(String(error))
   const { code } = error as { code?: unknown }
@@ -93,8 +94,13 @@ export function explain(error: unknown): Explained {
   const { exitCode = EXIT.FAILURE, says, remedy } = BY_CODE[code] ?? {}
   // Of an expired session there is nothing to add; of a service that is silent, which one.
   const detail = code === 'SESSION_EXPIRED' ? '' : ` (${error.message})`
-  const what = says === undefined ? error.message : tr(says) + detail
-  return { message: remedy === undefined ? what : `${what}: ${tr(remedy)}`, exitCode }
+  const message = says === undefined ? error.message : tr(says) + detail
+  return { message, exitCode, ...(remedy !== undefined && { remedy: tr(remedy) }) }
+}
+
+export function explain(error: unknown): Explained {
+  const { message, remedy, exitCode } = describeFailure(error)
+  return { message: remedy === undefined ? message : `${message}: ${remedy}`, exitCode }
 }
 
 function bug(text: string): Explained {
