@@ -1,0 +1,64 @@
+// Generated work on real mounts that are killed and disturbed, until the time is over. Each round follows from
+// its seed; what fails is printed with the seed that plays it again: `scripts/torture --seed N --rounds 1`.
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { playRound, type RoundOptions, type RoundResult } from '../test/fixtures/torture/round.ts'
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '1' },
+    rounds: { type: 'string', default: '1000000' },
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 1e6)) },
+    jobs: { type: 'string', default: '2' },
+    kills: { type: 'boolean', default: true },
+    faults: { type: 'boolean', default: true },
+  },
+  allowNegative: true,
+})
+
+/** Each player is a process: what stops one event loop stops no other round. */
+async function play(): Promise<void> {
+  process.on('message', async (options: RoundOptions) => {
+    process.send?.(await playRound(options))
+  })
+}
+
+async function dead(player: ChildProcess): Promise<never> {
+  const [code] = await once(player, 'exit')
+  throw new Error(`a player ended with ${code}`)
+}
+
+async function conduct(): Promise<void> {
+  const end = Date.now() + Number(values.minutes) * 60_000
+  const sums = { rounds: 0, calls: 0, kills: 0, failures: 0 }
+  let seed = Number(values.seed)
+  let left = Number(values.rounds)
+  console.log(`torture: seed ${seed}`)
+  const job = async (): Promise<void> => {
+    // The mount's calls wait in libuv's threads, and the service needs some of its own.
+    const env = { ...process.env, UV_THREADPOOL_SIZE: '16' }
+    const player = fork(fileURLToPath(import.meta.url), [], { env })
+    const ended = dead(player)
+    ended.catch(() => {})
+    while (Date.now() < end && left-- > 0) {
+      const options: RoundOptions = { seed: seed++, kills: values.kills, faults: values.faults }
+      player.send(options)
+      const [result] = (await Promise.race([once(player, 'message'), ended])) as [RoundResult]
+      sums.rounds++
+      sums.calls += result.calls
+      sums.kills += result.kills
+      if (result.failure === undefined) continue
+      sums.failures++
+      console.log(`\nFAILED: seed ${options.seed}\n${result.failure}`)
+    }
+    player.disconnect()
+  }
+  await Promise.all(Array.from({ length: Number(values.jobs) }, job))
+  const { rounds, calls, kills, failures } = sums
+  console.log(`torture: ${rounds} rounds, ${calls} calls, ${kills} kills, ${failures} failed`)
+  process.exitCode = failures > 0 ? 1 : 0
+}
+
+await (process.send === undefined ? conduct() : play())
