@@ -70,6 +70,8 @@ export class DirInode extends BaseInode {
   stamp: string | undefined
   /** Seen children by name; undefined until loaded from the state file. */
   children: Map<string, number> | undefined
+  /** The service is being asked for its entries. */
+  listing = false
   /** Clock of `performance.now()` at the last listing or confirmation; undefined: not in this run. */
   freshMs: number | undefined
   /** Entries of the service whose shown names are taken here by something not yet sent, by name: conflicts to be settled. */

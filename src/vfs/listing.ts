@@ -39,6 +39,8 @@ export class Listings {
   readonly #removed = new Map<string, number>()
   /** Called with the outcome of every listing: `undefined` is success. */
   onOutcome: (error: unknown) => void = () => {}
+  /** Asked before anybody is made to wait: the service answered the last time. */
+  isReachable: () => boolean = () => true
   /** Key and parent key of the root of the mount; unknown until the account was asked once. */
   rootRef: DirRef | undefined
 
@@ -65,19 +67,20 @@ export class Listings {
 
   /**
    * Resolves when the children of `dir` can be shown. What an earlier run knew is shown at once and revalidated
-   * behind; what is known but old is shown when the service cannot be asked. Rejects only when nothing is known.
+   * behind; what is known but old is shown when the service cannot be asked, or takes longer than `limitMs`. Rejects
+   * only when nothing is known: with ETIMEDOUT after the limit.
    */
-  async ensure(dir: DirInode, priority: Priority = 'user'): Promise<void> {
+  async ensure(dir: DirInode, limitMs: number): Promise<void> {
     if (this.isFresh(dir) || this.#isOurs(dir)) return
-    const refreshed = this.refresh(dir, priority)
-    if (!dir.listed) return refreshed
     const fromEarlierRun = dir.freshMs === undefined
+    const refreshed = within(this.refresh(dir), limitMs)
+    if (!dir.listed) return refreshed
     const served = refreshed.catch((error: unknown) => {
       if (isWeiyunError(error, 'NOT_FOUND')) throw error
       this.#log.warn({ err: error }, 'a directory could not be revalidated; showing what is known')
       dir.freshMs = performance.now() - this.#ttlMs + Math.min(FAILED_PAUSE_MS, this.#ttlMs)
     })
-    if (fromEarlierRun) served.catch(() => {})
+    if (fromEarlierRun || !this.isReachable()) served.catch(() => {})
     else await served
   }
 
@@ -94,7 +97,11 @@ export class Listings {
   }
 
   #start(dir: DirInode, priority: Priority): Promise<void> {
-    const outcome = this.#list(dir, priority).finally(() => this.#running.delete(dir))
+    dir.listing = true
+    const outcome = this.#list(dir, priority).finally(() => {
+      dir.listing = false
+      this.#running.delete(dir)
+    })
     this.#running.set(dir, { outcome, priority })
     return outcome
   }
@@ -375,6 +382,21 @@ export class Listings {
   #invalid(inode: Inode): void {
     if (inode.parent === undefined) return
     this.#tree.onInvalid(this.#tree.dir(inode.parent), inode.name)
+  }
+}
+
+/** The work goes on when the wait is over, for the next caller. */
+async function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(
+    () => late.reject(new VfsError('ETIMEDOUT', 'the service did not answer in time')),
+    limitMs,
+  )
+  work.catch(() => {})
+  try {
+    return await Promise.race([work, late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

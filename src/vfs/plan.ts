@@ -50,6 +50,9 @@ function ownStep(tree: Tree, inode: Inode): Step {
   const dir = tree.dir(inode.parent)
   if (!isOnService(tree, dir)) return { do: 'wait', on: dir }
   if (inode.kind === 'file' && inode.stagedId !== undefined) {
+    // Its bytes may be long in coming, and others may wait for its old place.
+    const isOpen = inode.writers > 0 || !inode.promised
+    if (isOpen && isMisplaced(inode)) return move(tree, inode, dir)
     return inode.promised ? { do: 'upload', inode, dir } : NOTHING
   }
   if (inode.remote !== undefined) return isMisplaced(inode) ? move(tree, inode, dir) : NOTHING

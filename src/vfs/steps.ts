@@ -116,9 +116,9 @@ export class Steps {
     })
     crashPoint('upload:replied')
     this.#tree.transaction(() => {
+      this.#replaceRemote(file, remoteFile(place, entry))
       file.attempt = undefined
       file.unsure = false
-      this.#replaceRemote(file, remoteFile(place, entry))
       this.#tree.touch(file)
     })
     crashPoint('upload:recorded')
@@ -175,11 +175,23 @@ export class Steps {
 
   /** The new version becomes the entry's; the old one, if it is another entry, is to be removed. */
   #replaceRemote(file: FileInode, remote: RemoteFile): void {
+    this.#disown(file, remote.id)
     const old = file.remote
     file.remote = remote
     // The new id has to leave the old row before the tombstone takes the old id over.
     this.#tree.save(file)
     if (old !== undefined && old.id !== remote.id) this.#tree.bury(old)
+  }
+
+  /** An entry that turns out to be another inode's: a leftover on its way out, or what a listing took for a new file. */
+  #disown(file: FileInode, id: string): void {
+    const other = this.#tree.byRemoteId(id)
+    if (other === undefined || other === file) return
+    if (other.busy) throw new WeiyunError('RESTART_TRANSFER', 'the entry is being changed')
+    other.remote = undefined
+    const isSeen = other.parent !== undefined
+    if (isSeen && other.kind === 'file' && other.stagedId === undefined) this.#tree.detach(other)
+    else this.#tree.settle(other)
   }
 
   /** The listing, not the reply, says that the service has our bytes. */

@@ -12,6 +12,7 @@ import {
   toRow,
 } from './inode.ts'
 import { toService, toShown } from './names.ts'
+import { Residents } from './residents.ts'
 
 export const ROOT_INO = 1
 
@@ -21,13 +22,14 @@ const LATER_ROWS = 200
 export class Tree {
   readonly #state: StateFile
   readonly #stripsDots: boolean
-  readonly #inodes = new Map<number, Inode>()
+  readonly #inodes = new Residents()
   readonly #pending = new Set<number>()
   readonly #attempted = new Set<FileInode>()
   /** Rows not written yet, with the id under which `byRemoteId` finds them. */
   readonly #later = new Map<Inode, string | undefined>()
   readonly #laterById = new Map<string, Inode>()
   #laterScheduled = false
+  #makingRoom = false
   #lastIno: number
   #clock = 0
   /** Called when an entry became pending, or may be ready for its next step. */
@@ -42,7 +44,7 @@ export class Tree {
     this.#lastIno = Math.max(state.lastIno(), ROOT_INO)
     if (state.get(ROOT_INO) === undefined) {
       const root = new DirInode(ROOT_INO, undefined, '', {})
-      this.#inodes.set(ROOT_INO, root)
+      this.#inodes.set(root)
       state.save(toRow(root))
     }
     for (const row of state.pending()) {
@@ -84,11 +86,13 @@ export class Tree {
   children(dir: DirInode): Map<string, number> {
     if (dir.children === undefined) {
       dir.children = new Map()
+      this.#makeRoom()
       for (const row of this.#state.childrenOf(dir.ino)) {
         if (!this.#inodes.has(row.ino)) this.#adopt(fromRow(row))
         dir.children.set(row.name, row.ino)
       }
     }
+    this.#inodes.use(dir)
     return dir.children
   }
 
@@ -123,7 +127,7 @@ export class Tree {
       kind === 'dir'
         ? new DirInode(ino, undefined, name, {})
         : new FileInode(ino, undefined, name, {})
-    this.#inodes.set(ino, inode)
+    this.#inodes.set(inode)
     inode.ctimeMs = inode.mtimeMs = Date.now()
     if (inode.kind === 'dir') {
       inode.listed = true
@@ -145,7 +149,7 @@ export class Tree {
     const ino = ++this.#lastIno
     const inode =
       kind === 'dir' ? new DirInode(ino, dir.ino, name, {}) : new FileInode(ino, dir.ino, name, {})
-    this.#inodes.set(ino, inode)
+    this.#inodes.set(inode)
     this.children(dir).set(name, ino)
     return inode as Extract<Inode, { kind: K }>
   }
@@ -179,7 +183,7 @@ export class Tree {
   bury(remote: RemoteFile): FileInode {
     const file = new FileInode(++this.#lastIno, undefined, toShown(remote.name), {})
     file.remote = remote
-    this.#inodes.set(file.ino, file)
+    this.#inodes.set(file)
     this.touch(file)
     return file
   }
@@ -189,7 +193,7 @@ export class Tree {
     const dir = new DirInode(++this.#lastIno, undefined, toShown(remote.name), {})
     dir.remote = remote
     dir.listed = true
-    this.#inodes.set(dir.ino, dir)
+    this.#inodes.set(dir)
     this.touch(dir)
     return dir
   }
@@ -200,7 +204,7 @@ export class Tree {
     inode.parent = undefined
     this.#pending.delete(inode.ino)
     this.#unsaved(inode)
-    this.#inodes.delete(inode.ino)
+    this.#inodes.delete(inode)
     this.#unstore(inode)
   }
 
@@ -214,7 +218,7 @@ export class Tree {
   settle(inode: Inode): void {
     const wasPending = inode.changedMs !== undefined
     this.#noteAttempt(inode)
-    this.#inodes.set(inode.ino, inode) // a step that was under way may bring back a forgotten entry
+    this.#inodes.set(inode) // a step that was under way may bring back a forgotten entry
     const pending = differs(inode)
     if (!pending) {
       inode.changedMs = undefined
@@ -268,6 +272,7 @@ export class Tree {
     this.#unsaved(inode)
     const id = remoteId(inode)
     this.#later.set(inode, id)
+    this.#makeRoom()
     if (id !== undefined) this.#laterById.set(id, inode)
     if (this.#laterScheduled) return
     this.#laterScheduled = true
@@ -334,8 +339,25 @@ export class Tree {
     else this.#attempted.add(inode)
   }
 
+  /** Soon, but not under the hands of whoever is looking at a directory right now. */
+  #makeRoom(): void {
+    if (!this.#inodes.isFull || this.#makingRoom) return
+    this.#makingRoom = true
+    setImmediate(() => {
+      this.#makingRoom = false
+      this.#inodes.shrink((dir, child) => !dir.listing && this.#isIdle(child))
+    })
+  }
+
+  /** Nothing is known of it that the state file does not know. */
+  #isIdle(inode: Inode): boolean {
+    if (inode.changedMs !== undefined || inode.busy || this.#later.has(inode)) return false
+    if (inode.kind === 'dir') return inode.children === undefined
+    return inode.opens === 0 && inode.wanted === 0 && inode.attempt === undefined && inode.stored
+  }
+
   #adopt(inode: Inode): Inode {
-    this.#inodes.set(inode.ino, inode)
+    this.#inodes.set(inode)
     this.#noteAttempt(inode)
     return inode
   }

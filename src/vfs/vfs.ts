@@ -200,6 +200,7 @@ export class Vfs {
     const ensure = (dir: DirInode): Promise<void> => this.#ensure(dir)
     this.#keep = new Keep({ tree, reader, blocks, ensure, sourceOf, slots })
     listings.onOutcome = (error) => writeBack.heard(error)
+    listings.isReachable = () => writeBack.connection !== 'unreachable'
     writer.onSent = (file) => {
       this.#sent.delete(file)
       account.spent(file.size)
@@ -528,7 +529,7 @@ export class Vfs {
 
   async #ensure(dir: DirInode): Promise<void> {
     if (this.#listings.rootRef === undefined && !dir.listed) await this.#findRoot()
-    await within(this.#listings.ensure(dir), Math.min(METADATA_MS, this.#parts.options.timeoutMs))
+    await this.#listings.ensure(dir, Math.min(METADATA_MS, this.#parts.options.timeoutMs))
   }
 
   async #resolveDir(path: string): Promise<DirInode> {
@@ -763,21 +764,6 @@ interface Sending {
 const NOT_SENDING: Sending = { bytes: 0, firstBytes: 0, firstMs: 0, lastMs: 0 }
 /** After so long without a byte it is another attempt, with a rate of its own. */
 const SENDING_PAUSE_MS = 10_000
-
-/** The work goes on when the wait is over, for the next caller. */
-async function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
-  const late = Promise.withResolvers<never>()
-  const timer = setTimeout(
-    () => late.reject(new VfsError('ETIMEDOUT', 'the service did not answer in time')),
-    limitMs,
-  )
-  work.catch(() => {})
-  try {
-    return await Promise.race([work, late.promise])
-  } finally {
-    clearTimeout(timer)
-  }
-}
 
 function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1)

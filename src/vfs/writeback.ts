@@ -288,7 +288,7 @@ export class WriteBack {
     }
     const waiters = this.#waiting.get(on.ino) ?? new Set()
     this.#waiting.set(on.ino, waiters.add(waiter.ino))
-    if (!this.#timers.has(on.ino)) this.#schedule(on, 0)
+    if (!this.#timers.has(on.ino) || !this.#failures.has(on.ino)) this.#schedule(on, 0)
   }
 
   async #take(planned: SingleStep): Promise<void> {
