@@ -23,6 +23,7 @@ export class Walk {
   readonly #read = new Map<number, number>()
   #steps = 0
   #stepMs = 0
+  #stopped = false
 
   constructor({ tree, listings, lanes }: { tree: Tree; listings: Listings; lanes: () => number }) {
     this.#tree = tree
@@ -48,7 +49,9 @@ export class Walk {
       this.#listChildren(this.#tree.dir(dir.parent))
   }
 
+  /** What is still on its way leads no further. */
   stop(): void {
+    this.#stopped = true
     this.#queue.clear()
   }
 
@@ -64,6 +67,6 @@ export class Walk {
   async #list(dir: DirInode): Promise<void> {
     if (dir.listed || performance.now() - this.#stepMs > IDLE_MS) return
     await this.#listings.refresh(dir, 'ahead').catch(() => {}) // whoever comes there asks again and hears why
-    this.#listChildren(dir)
+    if (!this.#stopped) this.#listChildren(dir)
   }
 }
