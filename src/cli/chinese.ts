@@ -367,4 +367,23 @@ export const CHINESE = {
   'it needs a session': '需要会话',
   '{who}, {used} of {total} used': '{who}，已用 {used} / {total}',
   'the drive is nearly full: {used} of {total}': '网盘快满了：{used} / {total}',
+
+  // The status page.
+  Pause: '暂停',
+  'This page needs JavaScript; `weiyun-mount status --watch` shows the same.':
+    '本页需要 JavaScript；`weiyun-mount status --watch` 显示同样的内容。',
+  'The page is no longer served. Start `weiyun-mount status --web` again.':
+    '本页已停止服务，请重新运行 `weiyun-mount status --web`。',
+  'Waiting to be uploaded': '等待上传',
+  File: '文件',
+  State: '状态',
+  Progress: '进度',
+  Size: '大小',
+  Rate: '速度',
+  Age: '已等待',
+  Throughput: '传输速度',
+  'Space on the drive': '网盘空间',
+  up: '上传',
+  down: '下载',
+  used: '已用',
 } as const satisfies Record<string, string>

@@ -1,7 +1,7 @@
 // Transfer rates, from counters that only grow.
 import type { Traffic } from '../weiyun/index.ts'
 
-/** Bytes a second. */
+/** Whole bytes a second. */
 export interface Rates {
   readonly up: number
   readonly down: number
@@ -19,8 +19,8 @@ export class RateMeter {
     this.#beforeMs = nowMs
     if (before === undefined) return undefined
     return {
-      up: (now.sentBytes - before.sentBytes) / seconds,
-      down: (now.receivedBytes - before.receivedBytes) / seconds,
+      up: Math.round((now.sentBytes - before.sentBytes) / seconds),
+      down: Math.round((now.receivedBytes - before.receivedBytes) / seconds),
     }
   }
 }

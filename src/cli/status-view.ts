@@ -12,7 +12,7 @@ const BAR_WIDTH = 12
 /** What is under way first, then what needs somebody, then the rest, each the oldest first. */
 const ORDER: readonly PendingEntry['state'][] = ['uploading', 'error', 'open', 'waiting']
 
-export const STATE_WORDS: Readonly<Record<string, PlainMessage>> = {
+const STATE_WORDS: Readonly<Record<string, PlainMessage>> = {
   ready: 'ready',
   draining: 'finishing its uploads',
   ok: 'valid',
@@ -30,29 +30,38 @@ export function inState(state: string): string {
   return words === undefined ? state : tr(words)
 }
 
-export function inWords(status: Status, rates?: Rates): string {
-  const { mountpoint, pid, state, session, quota, cache, traffic } = status
+/** Session, cache and so on: names and values, in the user's language. */
+export function factsOf(status: Status, rates?: Rates): [name: string, text: string][] {
+  const { session, quota, cache, traffic, pending } = status
   const rows: [string, string][] = [
     [tr('session'), inState(session)],
     [tr('cache'), share(cache.bytes, cache.capacity)],
   ]
   if (quota !== undefined) rows.push([tr('quota'), share(quota.used, quota.total)])
   rows.push([tr('network'), rates === undefined ? sums(traffic) : speeds(rates)])
-  rows.push([tr('pending'), summary(status.pending)])
-  return [
-    tr('{mountpoint}: {state}, process {pid}', { mountpoint, state: inState(state), pid }),
-    ...rows.map(([name, text]) => `  ${pad(name, 8)}  ${text}`),
-    ...pendingLines(status.pending),
-  ].join('\n')
+  rows.push([tr('pending'), summary(pending)])
+  return rows
 }
 
-const share = (used: number, total: number): string =>
+export function titleOf({ mountpoint, state, pid }: Status): string {
+  return tr('{mountpoint}: {state}, process {pid}', { mountpoint, state: inState(state), pid })
+}
+
+export function inWords(status: Status, rates?: Rates): string {
+  const facts = factsOf(status, rates).map(([name, text]) => `  ${pad(name, 8)}  ${text}`)
+  const { shown, more } = shortList(status.pending)
+  const lines = [titleOf(status), ...facts, ...shown.flatMap(entryLines)]
+  if (more > 0) lines.push(`    ${tr('… and {count} more', { count: more })}`)
+  return lines.join('\n')
+}
+
+export const share = (used: number, total: number): string =>
   tr('{used} of {total}', { used: formatSize(used), total: formatSize(total) })
 
 const sums = ({ sentBytes, receivedBytes }: Status['traffic']): string =>
   tr('{up} sent, {down} received', { up: formatSize(sentBytes), down: formatSize(receivedBytes) })
 
-const speeds = ({ up, down }: Rates): string =>
+export const speeds = ({ up, down }: Rates): string =>
   tr('{up}/s up, {down}/s down', { up: formatSize(up), down: formatSize(down) })
 
 function summary(pending: readonly PendingEntry[]): string {
@@ -66,29 +75,48 @@ function summary(pending: readonly PendingEntry[]): string {
   return parts.join(', ')
 }
 
-function pendingLines(pending: readonly PendingEntry[]): string[] {
+/** What is worth a line of its own, the most interesting first, and how many are left out. */
+export function shortList(pending: readonly PendingEntry[]): {
+  shown: readonly PendingEntry[]
+  more: number
+} {
   // Removals that go well are all alike: the summary counts them.
   const listed = pending.filter(({ state }) => state !== 'removing')
   const rank = ({ state }: PendingEntry) => ORDER.indexOf(state)
   const sorted = listed.toSorted((a, b) => rank(a) - rank(b) || b.age - a.age)
-  const lines = sorted.slice(0, SHOWN_MAX).flatMap(entryLines)
-  const more = sorted.length - SHOWN_MAX
-  return more > 0 ? [...lines, `    ${tr('… and {count} more', { count: more })}`] : lines
+  return { shown: sorted.slice(0, SHOWN_MAX), more: Math.max(0, sorted.length - SHOWN_MAX) }
 }
 
-function entryLines({ path, size, sent, state, rate, error, code, age }: PendingEntry): string[] {
+/** Size, rate and age of a pending entry in words; empty where there is nothing to say. */
+export function figuresOf({ size, rate, age }: PendingEntry): [string, string, string] {
+  return [
+    formatSize(size),
+    rate === undefined ? '' : `${formatSize(Math.round(rate))}/s`,
+    formatDuration(age * 1000),
+  ]
+}
+
+/** Why an entry failed, and what helps; `undefined` for one that did not. */
+export function troubleOf({ error, code }: PendingEntry): string | undefined {
+  if (error === undefined) return undefined
+  const why = reasonFor(code, error)
+  const remedy = remedyFor(code)
+  return remedy === undefined ? why : `${why} → ${remedy}`
+}
+
+function entryLines(entry: PendingEntry): string[] {
+  const { path, size, sent, state } = entry
+  const [sizeText, rate, age] = figuresOf(entry)
   const columns = [
     pad(inState(state), 10),
     state === 'uploading' ? bar(sent, size) : ' '.repeat(BAR_WIDTH + 5),
-    formatSize(size).padStart(8),
-    (rate === undefined ? '' : `${formatSize(rate)}/s`).padStart(10),
-    formatDuration(age * 1000).padStart(8),
+    sizeText.padStart(8),
+    rate.padStart(10),
+    age.padStart(8),
   ]
-  const lines = [`    ${columns.join(' ')}  ${path}`]
-  if (error === undefined) return lines
-  const remedy = remedyFor(code)
-  const why = reasonFor(code, error)
-  return [...lines, `      ${remedy === undefined ? why : `${why} → ${remedy}`}`]
+  const trouble = troubleOf(entry)
+  const line = `    ${columns.join(' ')}  ${path}`
+  return trouble === undefined ? [line] : [line, `      ${trouble}`]
 }
 
 function bar(sent: number, size: number): string {

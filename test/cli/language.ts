@@ -28,7 +28,8 @@ t.test('every message is there in both languages, with the same slots', async (t
 
 t.test('no message is left over that nobody says', async (t) => {
   const dir = new URL('../../src/cli/', import.meta.url)
-  const files = (await readdir(dir, { recursive: true })).filter((name) => name.endsWith('.ts'))
+  const names = await readdir(dir, { recursive: true })
+  const files = names.filter((name) => /\.(?:ts|html)$/.test(name))
   const texts = await Promise.all(
     files
       .filter((name) => name !== 'chinese.ts')
