@@ -15,11 +15,18 @@ export interface Digests {
 export class Digest {
   readonly #sha1 = createHash('sha1')
   readonly #md5 = createHash('md5')
+  readonly #sha1Only: boolean
   readonly #crcs: number[] = []
   #size = 0
 
+  /** `sha1Only`: the other digests stay those of nothing. */
+  constructor({ sha1Only = false }: { sha1Only?: boolean | undefined } = {}) {
+    this.#sha1Only = sha1Only
+  }
+
   update(bytes: Buffer): void {
     this.#sha1.update(bytes)
+    if (this.#sha1Only) return
     this.#md5.update(bytes)
     for (let at = 0; at < bytes.length; ) {
       const inBlock = this.#size % BLOCK_SIZE

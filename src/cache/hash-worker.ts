@@ -12,12 +12,16 @@ export interface HashPart {
   length: number
 }
 
+/** Parts in order. Bytes up to `until` are there now; with `size` known, the job ends there. */
+export interface HashJob {
+  parts: HashPart[]
+  until: number
+  size?: number
+  sha1Only?: boolean
+}
+
 export type HashRequest =
-  /**
-   * Hashes parts in order. Bytes up to `until` are there now; with `size` known, the job ends
-   * there.
-   */
-  | { kind: 'start'; id: number; parts: HashPart[]; until: number; size?: number }
+  | ({ kind: 'start'; id: number } & HashJob)
   | { kind: 'advance'; id: number; until: number; size?: number }
   | { kind: 'cancel'; id: number }
 
@@ -31,7 +35,7 @@ const buffer = Buffer.allocUnsafeSlow(SLICE_BYTES)
 
 class Job {
   readonly #parts: HashPart[]
-  readonly #digest = new Digest()
+  readonly #digest: Digest
   #fd: number | undefined
   /** Bytes hashed of the first of `#parts`, and of all. */
   #doneInPart = 0
@@ -39,7 +43,8 @@ class Job {
   until: number
   size: number | undefined
 
-  constructor(parts: HashPart[], until: number, size: number | undefined) {
+  constructor({ parts, until, size, sha1Only }: HashJob) {
+    this.#digest = new Digest({ sha1Only })
     this.#parts = parts
     this.until = until
     this.size = size
@@ -96,7 +101,7 @@ let scheduled = false
 function receive(request: HashRequest): void {
   const job = jobs.get(request.id)
   if (request.kind === 'start') {
-    jobs.set(request.id, new Job(request.parts, request.until, request.size))
+    jobs.set(request.id, new Job(request))
   } else if (request.kind === 'advance' && job !== undefined) {
     job.until = request.until
     job.size = request.size

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { Digests } from './digest.ts'
-import type { HashPart, HashReply, HashRequest } from './hash-worker.ts'
+import type { HashJob, HashPart, HashReply, HashRequest } from './hash-worker.ts'
 
 export type { Digests } from './digest.ts'
 export type { HashPart } from './hash-worker.ts'
@@ -48,6 +48,14 @@ export class Hasher {
     const { promise, ...waiter } = Promise.withResolvers<Digests>()
     this.#thread().start({ parts: [...parts], until: size, size }, waiter)
     return promise
+  }
+
+  /** The SHA-1 alone, in a third of the time. */
+  async sha1(parts: readonly HashPart[]): Promise<string> {
+    const size = parts.reduce((sum, part) => sum + part.length, 0)
+    const { promise, ...waiter } = Promise.withResolvers<Digests>()
+    this.#thread().start({ parts: [...parts], until: size, size, sha1Only: true }, waiter)
+    return (await promise).sha1
   }
 
   /** Follows the writing of the file at `path`, whose bytes begin at `start`. */
@@ -114,7 +122,7 @@ class Thread {
     return this.#waiters.size
   }
 
-  start(job: { parts: HashPart[]; until: number; size?: number }, waiter: Waiter): number {
+  start(job: HashJob, waiter: Waiter): number {
     const id = ++this.#lastId
     this.#waiters.set(id, waiter)
     this.#worker.ref()

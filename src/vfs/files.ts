@@ -92,14 +92,8 @@ export class Files {
   async create(file: FileInode, flags: number): Promise<Opened> {
     const opened = await this.open(file, flags & ~constants.O_TRUNC)
     this.#handle(opened.fh).wrote = true
-    try {
-      await this.#options.writer.create(file)
-      return opened
-    } catch (error) {
-      this.#options.tree.detach(file)
-      await this.release(opened.fh)
-      throw error
-    }
+    this.#options.writer.create(file)
+    return opened
   }
 
   inodeOf(fh: number): FileInode {
@@ -177,7 +171,10 @@ export class Files {
     if (file.opens > 0) return
     if (file.parent === undefined) await this.#options.writer.discard(file)
     await this.#options.writer.release(file)
-    if (file.parent === undefined) this.#options.tree.settle(file)
+    // There was no room for so much as its header, as its writer has heard.
+    const neverWas = file.stagedId === undefined && file.remote === undefined
+    if (neverWas && file.parent !== undefined) this.#options.tree.detach(file)
+    else if (file.parent === undefined) this.#options.tree.settle(file)
     else if (file.changedMs !== undefined) this.#options.writeBack.poke(file)
   }
 

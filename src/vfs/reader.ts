@@ -232,11 +232,11 @@ export class Reader {
   async #check(content: ContentId): Promise<void> {
     const parts = this.#blocks.parts(content)
     if (parts === undefined) return
-    const hashes = await this.#hasher.hash(parts).catch((error: unknown) => {
+    const sha1 = await this.#hasher.sha1(parts).catch((error: unknown) => {
       this.#log.warn({ err: error }, 'cached blocks could not be read back')
       return undefined
     })
-    if (hashes?.sha1 === content.sha1) {
+    if (sha1 === content.sha1) {
       this.#blocks.setVerified(content)
       return
     }

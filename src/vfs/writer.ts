@@ -75,13 +75,17 @@ export class Writer {
     this.#log = options.log
   }
 
-  /** A new file is dirty from the start: it has to reach the service even when nothing is written. */
-  async create(file: FileInode): Promise<void> {
-    await this.#use(file, nothing, async () => {})
+  /**
+   * A new file is dirty from the start: it has to reach the service even when nothing is written. Returns at once;
+   * whoever works on the file next waits for its bytes to have a place, and hears when they cannot.
+   */
+  create(file: FileInode): void {
+    this.#use(file, nothing, async () => {}).catch(() => {})
   }
 
   /** Gives a dirty file the bytes of a version that the service has, without fetching any. */
   async clone(file: FileInode, version: RemoteFile): Promise<void> {
+    await this.#uses.get(file)?.file
     const before = await this.#retire(file)
     await this.#use(
       file,
@@ -203,6 +207,7 @@ export class Writer {
 
   /** Drops the unsaved bytes of a removed file. */
   async discard(file: FileInode): Promise<void> {
+    await this.#uses.get(file)?.file.catch(() => {}) // it may just be on its way into being
     const id = await this.#retire(file)
     if (id !== undefined) await this.#drop(id)
   }
@@ -310,6 +315,8 @@ export class Writer {
     file: FileInode,
     work: (staged: StagedFile) => Promise<T>,
   ): Promise<T | undefined> {
+    // A new file gets its place behind the back of whoever made it.
+    if (file.stagedId === undefined) await this.#uses.get(file)?.file
     while (file.stagedId !== undefined) {
       const done = await this.#tryUse(file, () => this.#open(file, nothing), work)
       if (done !== undefined) return done.result
