@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { type ConfigSources, configFile, envName, loadConfig } from '../../src/cli/config.ts'
 import { CliError, EXIT } from '../../src/cli/exit.ts'
-import { OPTION_GROUPS, OPTIONS, type OptionKey } from '../../src/cli/options.ts'
+import { parseMountOptions } from '../../src/cli/mount-options.ts'
+import { type Config, OPTION_GROUPS, OPTIONS, type OptionKey } from '../../src/cli/options.ts'
 import { homeEnv, tempDir } from '../fixtures/cli.ts'
 
 async function homeWith(t: Test, toml?: string): Promise<NodeJS.ProcessEnv> {
@@ -88,6 +89,55 @@ t.test('every kind of value can stand in the file', async (t) => {
   })
   t.same(config.localOnly.slice(-2), ['*.tmp', '~*'])
   t.ok(config.localOnly.includes('Thumbs.db'), 'they are added')
+})
+
+/** A value of each option that is not its default: word, and what it means. */
+const SAMPLES: Record<OptionKey, [word: string, value: unknown]> = {
+  local: ['/srv/drive', '/srv/drive'],
+  session: ['/etc/s.json', '/etc/s.json'],
+  dialect: ['webapp', 'webapp'],
+  service: ['http://127.0.0.1:1', 'http://127.0.0.1:1'],
+  root: ['/a', '/a'],
+  readOnly: ['true', true],
+  allowOther: ['true', true],
+  desktopRemote: ['true', true],
+  uid: ['77', 77],
+  gid: ['78', 78],
+  umask: ['077', 0o077],
+  localOnly: ['*.tmp', undefined],
+  cacheDir: ['/c', '/c'],
+  stateDir: ['/s', '/s'],
+  cacheSize: ['2G', 2 * 1024 ** 3],
+  dirTtlMs: ['7s', 7000],
+  writeBackMs: ['8s', 8000],
+  fsync: ['remote', 'remote'],
+  drainMs: ['9s', 9000],
+  timeoutMs: ['3s', 3000],
+  requestRate: ['11', 11],
+  bwlimitUp: ['1M', 1024 ** 2],
+  bwlimitDown: ['2M', 2 * 1024 ** 2],
+  logLevel: ['debug', 'debug'],
+  logFile: ['/l', '/l'],
+}
+
+t.test('every option can stand in every place', async (t) => {
+  const env = await homeWith(t)
+  for (const [key, [word, value]] of Object.entries(SAMPLES) as [OptionKey, [string, unknown]][]) {
+    const { flag } = OPTIONS[key]
+    await writeFile(configFile(env), `${flag} = ${JSON.stringify(word)}`)
+    const file = await loadConfig({ env })
+    await writeFile(configFile(env), '')
+    const places: [string, Config][] = [
+      ['file', file],
+      ['environment', await loadConfig({ env: { ...env, [envName(flag)]: word } })],
+      ['-o', await loadConfig({ env, mountOptions: parseMountOptions([`${flag}=${word}`]) })],
+      ['flag', await loadConfig({ env, flags: { [key]: word } })],
+    ]
+    for (const [place, config] of places) {
+      const found = key === 'localOnly' ? config.localOnly.includes(word) || undefined : config[key]
+      t.same(found, key === 'localOnly' ? true : value, `${flag}: ${place}`)
+    }
+  }
 })
 
 t.test('lists add up, and an empty value forgets what came before', async (t) => {
