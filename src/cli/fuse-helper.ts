@@ -54,7 +54,10 @@ export async function findProgram(name: string): Promise<string | undefined> {
 }
 
 /** Whether the administrator lets ordinary users open their mounts to others. */
-export async function allowsOther(conf = '/etc/fuse.conf'): Promise<boolean> {
-  if (process.getuid?.() === 0) return true
+export async function allowsOther(
+  conf = '/etc/fuse.conf',
+  uid = process.getuid?.(),
+): Promise<boolean> {
+  if (uid === 0) return true
   return /^\s*user_allow_other\b/m.test(await readFile(conf, 'utf8').catch(() => ''))
 }

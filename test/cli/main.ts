@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
+import { COMMANDS } from '../../src/cli/commands.ts'
+import { EXIT } from '../../src/cli/exit.ts'
 import { OPTIONS } from '../../src/cli/options.ts'
 import { homeEnv, runCli, startCli, tempDir } from '../fixtures/cli.ts'
 
@@ -9,12 +11,20 @@ t.test('help is complete', async (t) => {
   t.equal(code, 0)
   t.equal(stderr, '')
   for (const { flag } of Object.values(OPTIONS)) t.match(stdout, `--${flag} `, flag)
-  const commands = ['unmount', 'status', 'sync', 'doctor', 'avatar', 'local']
-  for (const command of commands) {
+  for (const command of Object.keys(COMMANDS).filter((name) => name !== 'mount')) {
     t.match(stdout, new RegExp(`^  ${command}\\b`, 'm'), command)
     const help = await runCli([command, '--help'], env)
     t.equal(help.code, 0, command)
     t.match(help.stdout, `Usage: weiyun-mount ${command}`)
+  }
+})
+
+t.test('exit codes are told everywhere', async (t) => {
+  const { stdout } = await runCli(['--help'], homeEnv(await tempDir(t)))
+  const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
+  for (const code of Object.values(EXIT)) {
+    t.match(stdout, new RegExp(`^ +${code}  \\S`, 'm'))
+    t.match(readme, `\n| ${code} | `)
   }
 })
 
@@ -46,7 +56,7 @@ t.test('wrong usage is 64, one line of reason and a hint', async (t) => {
     [['unmount'], /missing required argument 'MOUNTPOINT'/],
     [['avatar'], /missing required argument 'UIN'/],
     [['avatar', 'me'], /'me' is not a user's number/],
-    [['doctor', 'x'], /too many arguments/],
+    [['doctor', 'x', 'y'], /too many arguments/],
   ]
   for (const [args, message] of wrong) {
     const { code, stdout, stderr } = await runCli(args, env)

@@ -1,10 +1,11 @@
 // Checks of what this machine has to have: Node, FUSE, the configuration.
-import { access, constants, readFile, stat } from 'node:fs/promises'
+import { access, constants, stat } from 'node:fs/promises'
 import { configFile } from '../config.ts'
-import { findProgram } from '../fuse-helper.ts'
+import { allowsOther, findProgram } from '../fuse-helper.ts'
 import { tr } from '../language.ts'
 import { type Check, fail, ok, type Verdict } from './finding.ts'
 
+/** As in main.ts, which has to do without imports. */
 const NODE_MAJOR_MIN = 24
 const SETUID = 0o4000
 
@@ -53,9 +54,7 @@ export const fusermount: Check = async ({ machine }) => {
 
 export const allowOther: Check = async ({ config: { allowOther }, machine }): Promise<Verdict> => {
   const path = machine.fuseConf
-  const conf = await readFile(path, 'utf8').catch(() => '')
-  const allowed = machine.uid === 0 || /^\s*user_allow_other\b/m.test(conf)
-  if (allowed) return ok(tr('mounts can be opened to other users'))
+  if (await allowsOther(path, machine.uid)) return ok(tr('mounts can be opened to other users'))
   if (!allowOther)
     return ok(tr('{path} has no user_allow_other; only --allow-other needs it', { path }))
   return fail(
