@@ -25,8 +25,15 @@ const ASIDE_CHARACTERS = 60
 
 export function nextStep(tree: Tree, inode: Inode): Step {
   const step = ownStep(tree, inode)
-  if (step.do !== 'wait' || step.instead === undefined) return step
+  if (step.do !== 'wait' || step.instead === undefined || isDone(step.instead)) return step
   return isAwaited(tree, inode, step.on) ? step.instead : step
+}
+
+/** It stepped aside already. */
+function isDone(step: Step): boolean {
+  if (step.do !== 'move') return false
+  const { remote } = step.inode
+  return remote?.parent === step.dir.ino && remote.name === step.name
 }
 
 /** `other` waits in the end for `inode`: if that waited too, it would be for ever. */
@@ -52,8 +59,9 @@ function ownStep(tree: Tree, inode: Inode): Step {
   if (inode.kind === 'file' && inode.stagedId !== undefined) {
     // Its bytes may be long in coming, and others may wait for its old place.
     const isOpen = inode.writers > 0 || !inode.promised
-    if (isOpen && isMisplaced(inode)) return move(tree, inode, dir)
-    return inode.promised ? { do: 'upload', inode, dir } : NOTHING
+    const ahead = isOpen && isMisplaced(inode) ? move(tree, inode, dir) : NOTHING
+    if (!inode.promised || ahead.do === 'move') return ahead
+    return { do: 'upload', inode, dir }
   }
   if (inode.remote !== undefined) return isMisplaced(inode) ? move(tree, inode, dir) : NOTHING
   return inode.kind === 'dir' ? makeDir(tree, inode, dir) : NOTHING
@@ -71,9 +79,10 @@ function removeFile(tree: Tree, file: FileInode): Step {
   const heir = holder?.kind === 'dir' ? tree.lookup(holder, toShown(file.remote.name)) : undefined
   // Whoever has it open goes on reading; the last close brings us back here.
   if (file.opens > 0) {
-    if (heir === undefined || holder?.kind !== 'dir') return NOTHING
-    const name = asideName(file, file.remote.name)
-    return { do: 'move', inode: file, dir: holder, name }
+    const dir = remoteAncestors(tree, holder).find((one) => isThere(tree, one))
+    if (dir === undefined || (dir === holder && heir === undefined)) return NOTHING
+    // Somebody else gets its name, or its directory is to go.
+    return { do: 'move', inode: file, dir, name: asideName(file, file.remote.name) }
   }
   // The version that is to take its place must be safe first.
   if (heir?.kind === 'file' && heir.stagedId !== undefined && !heir.localOnly)
@@ -130,14 +139,19 @@ function leavingOccupant(tree: Tree, inode: Inode, dir: DirInode): Inode | undef
 }
 
 /** `dir` and what holds it on the service, inside out. */
-function remoteAncestors(tree: Tree, dir: DirInode): DirInode[] {
+function remoteAncestors(tree: Tree, dir: Inode | undefined): DirInode[] {
   const way: DirInode[] = []
-  let at: Inode | undefined = dir
+  let at = dir
   while (at?.kind === 'dir' && !way.includes(at)) {
     way.push(at)
     at = at.remote === undefined ? undefined : tree.get(at.remote.parent)
   }
   return way
+}
+
+/** Seen by users of the mount, and on the service. */
+function isThere(tree: Tree, dir: DirInode): boolean {
+  return dir === tree.root || (dir.parent !== undefined && dir.remote !== undefined)
 }
 
 export function isOnService(tree: Tree, dir: DirInode): boolean {
