@@ -367,9 +367,7 @@ export class Steps {
   /** Another device changed the entry after we removed it here: the listing decides what becomes of it. */
   async #changedSince(inode: Inode): Promise<void> {
     const dir = inode.remote === undefined ? undefined : this.#tree.get(inode.remote.parent)
-    if (dir?.kind !== 'dir') return
-    dir.stamp = undefined
-    await this.#listings.refresh(dir, 'background')
+    if (dir?.kind === 'dir') await this.#refreshAround(inode, dir)
   }
 
   /** An entry of another device bears the name of what we are about to send. */
