@@ -62,13 +62,11 @@ const page = [
   ),
   ...section(
     'DESCRIPTION',
-    plain(
-      'Makes a Tencent Weiyun drive a folder. Returns when the folder can be used and goes on in the',
-    ),
-    plain(
-      'background, or stays in the foreground with `--foreground`. A file that was closed is safe on',
-    ),
-    plain('this disk and is uploaded as soon as the service takes it, over restarts if need be.'),
+    ...[
+      'Makes a Tencent Weiyun drive a folder. Returns when the folder can be used and goes on in',
+      'the background, or stays in the foreground with `--foreground`. A file that was closed is',
+      'safe on this disk, and is uploaded as soon as the service takes it, over restarts too.',
+    ].map(plain),
   ),
   ...section('COMMANDS', ...commands.flatMap(commandItem)),
   ...section('OPTIONS', ...mountOptions(mount)),

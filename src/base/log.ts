@@ -11,23 +11,28 @@ export interface LogOptions {
   level: string
   /** Absolute path, readable only by its owner; without it the log goes to stderr. */
   file?: string
+  /** Whether somebody reads stderr on a terminal. */
+  terminal?: boolean
 }
 
-export async function createLogger({ level, file }: LogOptions): Promise<Logger> {
+export async function createLogger({ level, ...where }: LogOptions): Promise<Logger> {
   const options = {
     level,
     base: { pid: process.pid },
     timestamp: pino.stdTimeFunctions.isoTime,
   }
-  const logger: Logger = pino(options, await destination(file))
+  const logger: Logger = pino(options, await destination(where))
   return logger
 }
 
-async function destination(file: string | undefined): Promise<pino.DestinationStream> {
+async function destination({
+  file,
+  terminal = false,
+}: Omit<LogOptions, 'level'>): Promise<pino.DestinationStream> {
   if (file !== undefined) {
     return pino.destination({ dest: file, sync: false, mkdir: true, mode: 0o600 })
   }
-  if (!process.stderr.isTTY) return pino.destination({ fd: 2, sync: false })
+  if (!terminal) return pino.destination({ fd: 2, sync: false })
   // Only who looks at it pays for the formatter.
   const { default: pretty } = await import('pino-pretty')
   const words = { translateTime: 'SYS:HH:MM:ss', ignore: 'pid', singleLine: true, destination: 2 }

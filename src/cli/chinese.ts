@@ -21,10 +21,10 @@ export const CHINESE = {
   'fetch pictures of users': '下载用户头像',
   'run the local stand-in for the service': '运行本地模拟服务',
   'print completions for bash, zsh or fish': '输出 bash、zsh 或 fish 的补全脚本',
-  'Every option can stand in ~/.config/weiyun-mount/config.toml (cache-size = "10G") and in the':
-    '每个选项都可以写在 ~/.config/weiyun-mount/config.toml 里（cache-size = "10G"），也可以',
-  'environment (WEIYUN_MOUNT_CACHE_SIZE=10G). Sizes: 512M, 10G. Times: 500ms, 30s, 2m.':
-    '写在环境变量里（WEIYUN_MOUNT_CACHE_SIZE=10G）。大小：512M、10G；时间：500ms、30s、2m。',
+  'Each option can stand in ~/.config/weiyun-mount/config.toml: cache-size = "10G",':
+    '每个选项都可以写在 ~/.config/weiyun-mount/config.toml 里：cache-size = "10G"，',
+  'and in the environment: WEIYUN_MOUNT_CACHE_SIZE=10G. Times: 500ms, 30s, 2m.':
+    '也可以写在环境变量里：WEIYUN_MOUNT_CACHE_SIZE=10G。时间：500ms、30s、2m。',
   'Exit codes:': '退出码：',
 
   // Exit codes.
@@ -100,8 +100,9 @@ export const CHINESE = {
     '在本机浏览器中查看的状态页，直到 Ctrl-C',
   'without it: every mount': '省略则为所有挂载',
   'also when it is in use or its process is gone': '即使正在使用或进程已不在也卸载',
-  'Prints one line of JSON when it is ready: {shape}. The last two are paths of session files.':
-    '就绪后输出一行 JSON：{shape}。后两项是会话文件的路径。',
+  'Prints one line of JSON when it is ready: {shape}.': '就绪后输出一行 JSON：{shape}。',
+  '`session` is a session file that fits it, `sessions` has one for each dialect.':
+    '`session` 是可用的会话文件的路径，`sessions` 是各种协议的会话文件的路径。',
   'where it keeps its files (~/.local/share/weiyun-mount/local)':
     '数据存放处（~/.local/share/weiyun-mount/local）',
   'port on loopback (a free one)': '回环地址上的端口（自动选择）',

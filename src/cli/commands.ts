@@ -1,4 +1,5 @@
-// The commands by name, as `--help`, the man page and completions list them. `load.ts` finds their code.
+// The commands by name, as `--help`, the man page and completions list them. `load.ts` finds their
+// code.
 import type { Command } from 'commander'
 import type { PlainMessage } from './language.ts'
 

@@ -1,5 +1,5 @@
-// Completion scripts for three shells. All complete commands, options, the values that are known, and
-// paths where paths belong. Without a command's name the line is that of a mount.
+// Completion scripts for three shells. All complete commands, options, the values that are known,
+// and paths where paths belong. Without a command's name the line is that of a mount.
 import type { CommandShape, OptionShape, ValueKind } from './shape.ts'
 
 const NOTE = 'Completions of weiyun-mount. Generated: weiyun-mount completions'

@@ -1,5 +1,5 @@
-// What the program says, in the language of the user's locale. The English text stands in the code and is the
-// key of the catalogue; the compiler refuses one that has no translation.
+// What the program says, in the language of the user's locale. The English text stands in the code
+// and is the key of the catalogue; the compiler refuses one that has no translation.
 import { CHINESE } from './chinese.ts'
 import type { Env } from './dirs.ts'
 
@@ -33,7 +33,9 @@ export function tr<M extends Message>(message: M, ...values: Values<M>): string 
   return translate(LANGUAGE, message, values[0])
 }
 
-/** A text that may have a translation: a default that is a word in one option, a number in another. */
+/**
+ * A text that may have a translation: a default that is a word in one option, a number in another.
+ */
 export function trAny(text: string): string {
   return text in CHINESE ? translate(LANGUAGE, text as Message) : text
 }

@@ -1,4 +1,5 @@
-// Where the code of each command is: loaded only when it is asked for, so that `--help` stays quick.
+// Where the code of each command is: loaded only when it is asked for, so that `--help` stays
+// quick.
 import type { Loaders } from './commands.ts'
 
 export const LOADERS: Loaders = {

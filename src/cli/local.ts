@@ -31,7 +31,8 @@ export function declare(): Command {
   return declareCommand('local')
     .addHelpText(
       'after',
-      `\n${tr('Prints one line of JSON when it is ready: {shape}. The last two are paths of session files.', { shape })}`,
+      () => `\n${tr('Prints one line of JSON when it is ready: {shape}.', { shape })}
+${tr('`session` is a session file that fits it, `sessions` has one for each dialect.')}`,
     )
     .option('--data <DIR>', tr('where it keeps its files (~/.local/share/weiyun-mount/local)'))
     .option('--port <N>', tr('port on loopback (a free one)'), numberOption('--port', parseCount))

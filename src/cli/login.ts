@@ -1,5 +1,5 @@
-// `weiyun-mount login`: gets a session, by a phone or out of a browser, proves it, and keeps it where
-// mounts look for it. A mount that is running picks it up by itself.
+// `weiyun-mount login`: gets a session, by a phone or out of a browser, proves it, and keeps it
+// where mounts look for it. A mount that is running picks it up by itself.
 import { dirname } from 'node:path'
 import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'

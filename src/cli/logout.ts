@@ -23,7 +23,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   return EXIT.OK
 }
 
-/** A service that cannot be told is no reason to keep the file: the session ends there by itself. */
+/**
+ * A service that cannot be told is no reason to keep the file: the session ends there by itself.
+ */
 async function tellService(path: string, { service, timeoutMs }: Config): Promise<void> {
   try {
     const session = await loadSession(path)

@@ -7,8 +7,8 @@ const major = Number.parseInt(process.versions.node, 10)
 // A reader that went away (`| head`) is no reason to end a mount, nor to complain.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 if (major < NODE_MAJOR_MIN) {
-  const message = `Node ${process.versions.node} is too old: install Node ${NODE_MAJOR_MIN} or newer`
-  process.stderr.write(`weiyun-mount: ${message}\n`)
+  const found = `Node ${process.versions.node} is too old`
+  process.stderr.write(`weiyun-mount: ${found}: install Node ${NODE_MAJOR_MIN} or newer\n`)
   process.exitCode = 69
 } else {
   const { runProgram } = await import('./program.ts')

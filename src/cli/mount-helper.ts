@@ -1,5 +1,5 @@
-// Called as `mount.weiyun-mount` or `mount.fuse.weiyun-mount` this program is a helper of mount(8), which
-// speaks in its own way: SPEC DIR [-sfnv] [-N NAMESPACE] [-o LIST] [-t TYPE].
+// Called as `mount.weiyun-mount` or `mount.fuse.weiyun-mount` this program is a helper of
+// mount(8), which speaks in its own way: SPEC DIR [-sfnv] [-N NAMESPACE] [-o LIST] [-t TYPE].
 import { parseArgs } from 'node:util'
 import { CliError, EXIT } from './exit.ts'
 import { tr } from './language.ts'

@@ -42,8 +42,8 @@ function commandList(): string {
 }
 
 function configurationHelp(): string {
-  return `${tr('Every option can stand in ~/.config/weiyun-mount/config.toml (cache-size = "10G") and in the')}
-${tr('environment (WEIYUN_MOUNT_CACHE_SIZE=10G). Sizes: 512M, 10G. Times: 500ms, 30s, 2m.')}`
+  return `${tr('Each option can stand in ~/.config/weiyun-mount/config.toml: cache-size = "10G",')}
+${tr('and in the environment: WEIYUN_MOUNT_CACHE_SIZE=10G. Times: 500ms, 30s, 2m.')}`
 }
 
 function exitCodes(): string {

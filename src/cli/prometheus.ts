@@ -1,5 +1,6 @@
 // A mount's figures in Prometheus' text format, for a textfile collector or a scrape.
-// FORMAT (its version 0.0.4): `# HELP name text`, `# TYPE name kind`, then `name{label="value"} number` a line.
+// FORMAT (its version 0.0.4): `# HELP name text`, `# TYPE name kind`, then `name{label="value"}
+// number` a line.
 import type { Metrics } from './metrics.ts'
 import type { Status } from './status.ts'
 

@@ -8,10 +8,15 @@ import decodeQr from 'qr/decode.js'
 import type { QrCode } from '../weiyun/index.ts'
 import { tr } from './language.ts'
 
-/** White on black whatever the terminal's own colours are: codes in negative do not scan everywhere. */
+/**
+ * White on black whatever the terminal's own colours are: codes in negative do not scan
+ * everywhere.
+ */
 const COLOURS = ['\x1b[97;40m', '\x1b[0m'] as const
 
-/** The code as lines of half blocks; `undefined` when there is no code to be found in the picture. */
+/**
+ * The code as lines of half blocks; `undefined` when there is no code to be found in the picture.
+ */
 export function drawQr(image: Buffer, { colours }: { colours: boolean }): string | undefined {
   const text = readQr(image)
   if (text === undefined) return undefined

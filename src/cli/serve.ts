@@ -41,6 +41,7 @@ export async function serve({ config, mountpoint, onReady }: ServeOptions): Prom
   const log = await createLogger({
     level: config.logLevel,
     ...(config.logFile !== undefined && { file: config.logFile }),
+    terminal: process.stderr.isTTY,
   })
   endOnBug(mountpoint, log)
   await using parts = new AsyncDisposableStack()

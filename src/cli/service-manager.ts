@@ -1,6 +1,7 @@
-// What a service manager (systemd, Type=notify) wants to hear: that we are ready, alive, stopping. Node has no
-// datagram sockets of the Unix kind, so systemd's own systemd-notify(1) says it for us; the unit needs
-// NotifyAccess=all for that. Without NOTIFY_SOCKET nobody listens, and nothing is said.
+// What a service manager (systemd, Type=notify) wants to hear: that we are ready, alive, stopping.
+// Node has no datagram sockets of the Unix kind, so systemd's own systemd-notify(1) says it for
+// us; the unit needs NotifyAccess=all for that. Without NOTIFY_SOCKET nobody listens, and nothing
+// is said.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import type { Logger } from '../base/log.ts'
@@ -19,7 +20,10 @@ export class ServiceManager {
     this.#log = log
   }
 
-  /** The mount is usable. From now on `isAlive` is asked as often as the manager wants to hear of us. */
+  /**
+   * The mount is usable. From now on `isAlive` is asked as often as the manager wants to hear of
+   * us.
+   */
   async ready(mountpoint: string, isAlive: () => Promise<unknown>): Promise<void> {
     await this.#tell('READY=1', `STATUS=${mountpoint}`)
     const everyMs = this.#watchdogMs / 2

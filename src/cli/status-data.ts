@@ -1,4 +1,5 @@
-// What the status page shows, in words where they are words: the script in the browser only places them.
+// What the status page shows, in words where they are words: the script in the browser only places
+// them.
 import type { PendingEntry } from '../vfs/vfs.ts'
 import { tr } from './language.ts'
 import type { Status } from './status.ts'

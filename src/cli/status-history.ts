@@ -8,7 +8,9 @@ export interface Sample extends Rates {
   readonly used: number | undefined
 }
 
-/** Ten minutes of one a second: enough to see what is going on, little enough to send every time. */
+/**
+ * Ten minutes of one a second: enough to see what is going on, little enough to send every time.
+ */
 const SAMPLES_MAX = 600
 
 export class History {

@@ -1,5 +1,6 @@
-// `weiyun-mount status --web`: a page for the browser of whoever started it. It listens on loopback only, and
-// answers nobody who does not know the token in the address; names of files are nobody else's business.
+// `weiyun-mount status --web`: a page for the browser of whoever started it. It listens on
+// loopback only, and answers nobody who does not know the token in the address; names of files are
+// nobody else's business.
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -22,8 +23,10 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** Nothing from elsewhere, nothing kept, nothing told to others: the address is a secret. */
 const HEADERS = {
-  'content-security-policy':
-    "default-src 'none'; img-src data:; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'content-security-policy': [
+    "default-src 'none'; img-src data:; script-src 'self'; style-src 'self'; connect-src 'self'",
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  ].join('; '),
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
   'cache-control': 'no-store',

@@ -60,7 +60,8 @@ t.test('bash', { skip: await missing('bash') }, async (t) => {
 t.test('zsh', { skip: await missing('zsh') }, async (t) => {
   const { script } = await scriptFor(t, 'zsh')
   await promisify(execFile)('zsh', ['-n', script])
-  const run = `autoload -U compinit && compinit -D -u; source ${script}; print $_comps[weiyun-mount]`
+  const run = `autoload -U compinit && compinit -D -u
+    source ${script}; print $_comps[weiyun-mount]`
   const { stdout, stderr } = await promisify(execFile)('zsh', ['-f', '-c', run])
   t.same([stdout, stderr], ['_weiyun_mount\n', ''])
 })

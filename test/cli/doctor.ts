@@ -49,7 +49,9 @@ async function doctor({ home }: Patient, args: readonly string[], env = {}): Pro
   return alone(findings, result.code)
 }
 
-/** Without the mounts that others have on this machine, whose state is no business of these tests. */
+/**
+ * Without the mounts that others have on this machine, whose state is no business of these tests.
+ */
 function alone(all: readonly Finding[], code: number | string): Report {
   const findings = all.filter(({ check }) => check !== 'mounts')
   const isSpoiled = all.some(({ check, level }) => check === 'mounts' && level === 'fail')
@@ -280,7 +282,8 @@ t.test('the service', async (t) => {
   ]
   for (const [kind, level, message] of faults) {
     admin.setFaults([{ kind, match: 'query_user' }])
-    expect(t, await look('--timeout', '500ms'), 'service', level, message)
+    const patience = kind === 'stall' ? '1s' : '10s'
+    expect(t, await look('--timeout', patience), 'service', level, message)
   }
   admin.setFaults([])
   const proxied = { HTTPS_PROXY: 'http://127.0.0.1:1' }

@@ -17,7 +17,8 @@ const UNIT = fileURLToPath(new URL('../../scripts/weiyun-mount@.service', import
 
 /** Perl, which every Debian has, listens in our place: Node knows no datagrams on such sockets. */
 const LISTENER = `use Socket; $| = 1;
-  socket(S, AF_UNIX, SOCK_DGRAM, 0) or die; bind(S, pack_sockaddr_un($ARGV[0])) or die; print "listening\\n";
+  socket(S, AF_UNIX, SOCK_DGRAM, 0) or die;
+  bind(S, pack_sockaddr_un($ARGV[0])) or die; print "listening\\n";
   while (defined recv(S, $m, 4096, 0)) { print "$_\\n" for split /\\n/, $m }`
 
 async function lacks(...programs: string[]): Promise<string | false> {

@@ -1,5 +1,6 @@
-// Checks of the directories on this disk: whether they can be used, and whether what lies in them is sound.
-// They are looked at without a lock, so a running mount is neither disturbed nor believed to be damage.
+// Checks of the directories on this disk: whether they can be used, and whether what lies in them
+// is sound. They are looked at without a lock, so a running mount is neither disturbed nor
+// believed to be damage.
 import { access, constants, readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
