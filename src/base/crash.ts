@@ -19,7 +19,8 @@ export function crashPoint(name: string): void {
 
 function parse(spec: string | undefined, seed: number): Trigger | undefined {
   if (!spec) return undefined
-  const [wanted, argument] = spec.split(':') as [string, string?]
+  // Names may have colons in them too.
+  const [, wanted, argument] = /^(.+?)(?::([\d.]+))?$/.exec(spec) ?? []
   if (wanted === '*') {
     const random = randomFrom(seed)
     return () => random() < Number(argument)

@@ -9,6 +9,7 @@ const PROGRAM = `
     process.stdout.write(i + ' ')
     crashPoint('other')
     crashPoint('here')
+    crashPoint('part:here')
   }`
 
 /** How far the program came, and how it ended. */
@@ -33,6 +34,9 @@ t.test('does nothing unless asked', async (t) => {
 t.test('dies at the passing that was asked for', async (t) => {
   t.same(await run({ WEIYUN_MOUNT_CRASH: 'here' }), { last: 1, code: null, signal: 'SIGKILL' })
   t.same(await run({ WEIYUN_MOUNT_CRASH: 'here:7' }), { last: 7, code: null, signal: 'SIGKILL' })
+  const colons = { last: 1, code: null, signal: 'SIGKILL' }
+  t.same(await run({ WEIYUN_MOUNT_CRASH: 'part:here' }), colons, 'a name with a colon in it')
+  t.same(await run({ WEIYUN_MOUNT_CRASH: 'part:here:7' }), { ...colons, last: 7 })
 })
 
 t.test('dies anywhere, the same for the same seed', async (t) => {
