@@ -53,6 +53,8 @@ abstract class BaseInode {
   stored = false
   /** A write-back step is under way, so what a listing says of this entry may be half true. */
   busy = false
+  /** ... unless the step is waiting for exactly that. */
+  asksListing = false
 
   constructor(ino: number, parent: number | undefined, name: string, own: OwnAttrs) {
     this.ino = ino

@@ -96,6 +96,13 @@ export class Listings {
     })
   }
 
+  /** A whole listing that begins after the call: one under way may know less than the caller. */
+  async renew(dir: DirInode, priority: Priority = 'user'): Promise<void> {
+    await this.#running.get(dir)?.outcome.catch(() => {})
+    dir.stamp = undefined
+    return this.refresh(dir, priority)
+  }
+
   #start(dir: DirInode, priority: Priority): Promise<void> {
     dir.listing = true
     const outcome = this.#list(dir, priority).finally(() => {
@@ -296,7 +303,7 @@ export class Listings {
     const here = tree.lookup(dir, shown)
     if (here === undefined) {
       this.discover(dir, entry, shown)
-    } else if (here.busy) {
+    } else if (here.busy && !here.asksListing) {
       return true
     } else if (here.kind === 'dir' && entry.kind === 'dir' && here.remote === undefined) {
       // Made on both sides: one directory, whose remote content is still to be listed.
@@ -411,7 +418,7 @@ function addShadow(dir: DirInode, shown: string, entry: Entry): void {
 }
 
 function isNewer(inode: Inode, since: number): boolean {
-  return inode.busy || inode.touched > since
+  return (inode.busy && !inode.asksListing) || inode.touched > since
 }
 
 function idOf(entry: Entry): string {

@@ -72,7 +72,7 @@ export function sideName(
 
 /** `name (label).ext`, with the name cut where the whole would be too long for either side. */
 export function labelled(name: string, label: string): string {
-  const extension = /.\.[^. ]{1,16}$/su.exec(name)?.[0].slice(1) ?? ''
+  const extension = /.\.[A-Za-z0-9]{1,10}$/su.exec(name)?.[0].slice(1) ?? ''
   const tail = ` (${label})${extension}`
   const stem = [...name.slice(0, name.length - extension.length)]
   while (stem.length > 0 && !fits(stem.join('') + tail)) stem.pop()

@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { crashPoint } from '../base/crash.ts'
 import {
   type Drive,
+  type Entry,
   type FileEntry,
   isWeiyunError,
-  type Listing,
   type RemoveItem,
   WeiyunError,
 } from '../weiyun/index.ts'
@@ -160,17 +160,29 @@ export class Steps {
     attempt: Attempt,
     dir: DirInode,
   ): Promise<{ remote: RemoteFile; complete: boolean }[]> {
-    const ref = this.#listings.ref(dir)
-    if (ref === undefined) return []
     // What was on its way when the upload was given up is still to arrive.
     await sleep(LATE_MS)
-    const listing = await this.#drive.list(ref, { priority: 'background' }).catch(goneIsEmpty)
-    const entries = listing === 'unchanged' ? [] : listing.entries
+    const entries = await this.#entriesOf(dir)
     return entries.flatMap((entry) =>
       entry.kind === 'file' && isOf(attempt, entry) && !this.#tree.byRemoteId(entry.id)
         ? [{ remote: remoteFile(dir, entry), complete: entry.complete }]
         : [],
     )
+  }
+
+  /** Empty when the directory is gone from the service, and not only from the place where we believe it. */
+  async #entriesOf(dir: DirInode): Promise<readonly Entry[]> {
+    const ref = this.#listings.ref(dir)
+    if (ref === undefined) return []
+    try {
+      const listing = await this.#drive.list(ref, { priority: 'background' })
+      return listing === 'unchanged' ? [] : listing.entries
+    } catch (error) {
+      if (!isWeiyunError(error, 'NOT_FOUND')) throw error
+      await this.#listings.renew(dir, 'background').catch(() => {})
+      if (this.#listings.ref(dir) !== undefined) throw error
+      return []
+    }
   }
 
   /** The new version becomes the entry's; the old one, if it is another entry, is to be removed. */
@@ -277,7 +289,7 @@ export class Steps {
   /** A new directory takes the place; what is in the old one follows piece by piece, then the old one goes. */
   async #moveDirByHand(inode: DirInode, dir: DirInode, name: string): Promise<void> {
     // Everything inside must be known, or it would go with the old directory.
-    await this.#listings.refresh(inode, 'background')
+    await this.#listings.renew(inode, 'background')
     const key = await this.#makeTarget(inode, dir, name)
     const old = inode.remote
     if (key === undefined || old === undefined) return
@@ -346,14 +358,16 @@ export class Steps {
   #removed(inode: Inode): void {
     const id = inode.kind === 'dir' ? inode.remote?.key : inode.remote?.id
     if (id !== undefined) this.#listings.noteRemoved(id)
+    // With a directory goes what was left in it.
+    const inside = inode.kind === 'dir' ? this.#tree.remoteChildren(inode) : []
     inode.remote = undefined
     this.#tree.touch(inode)
+    for (const child of inside) this.#removed(child)
   }
 
   async #isEmptyThere(dir: DirInode, results: Map<Inode, Error | undefined>): Promise<boolean> {
     try {
-      dir.stamp = undefined
-      await this.#listings.refresh(dir, 'background')
+      await this.#listings.renew(dir, 'background')
     } catch (error) {
       if (isWeiyunError(error, 'NOT_FOUND')) return true
       results.set(dir, error as Error)
@@ -390,10 +404,12 @@ export class Steps {
   }
 
   async #refreshAround(inode: Inode, dir: DirInode): Promise<void> {
-    // While a step is under way listings leave its entry alone; this one is for its sake.
-    inode.busy = false
-    dir.stamp = undefined
-    await this.#listings.refresh(dir, 'background')
+    inode.asksListing = true
+    try {
+      await this.#listings.renew(dir, 'background')
+    } finally {
+      inode.asksListing = false
+    }
   }
 
   #refOf(dir: DirInode): NonNullable<ReturnType<Listings['ref']>> {
@@ -431,9 +447,4 @@ function isOf(attempt: Attempt, entry: FileEntry): boolean {
   const stem = attempt.name.replace(/(.)\.[^.]*$/su, '$1')
   const isNamedSo = entry.name === attempt.name || entry.name.startsWith(stem)
   return isContent(entry, attempt) && isNamedSo && entry.ctimeMs > attempt.sinceMs - CLOCK_SKEW_MS
-}
-
-function goneIsEmpty(error: unknown): Pick<Listing, 'entries'> {
-  if (isWeiyunError(error, 'NOT_FOUND')) return { entries: [] }
-  throw error
 }

@@ -208,8 +208,7 @@ export class Vfs {
     }
     writeBack.onDoubt = (ino) => {
       const dir = tree.dir(ino)
-      dir.stamp = undefined
-      listings.refresh(dir, 'background').catch(() => {})
+      listings.renew(dir, 'background').catch(() => {})
     }
     this.#tree = tree
     this.#account = account
@@ -473,8 +472,7 @@ export class Vfs {
   /** Asks the service for a directory (the root without a path) now. */
   async refresh(path?: string): Promise<void> {
     const dir = path === undefined ? this.#tree.root : await this.#resolveDir(path)
-    dir.stamp = undefined
-    await this.#listings.refresh(dir)
+    await this.#listings.renew(dir)
   }
 
   /** Warms, pins, unpins or frees what is at and below a path. */

@@ -332,6 +332,7 @@ export class WriteBack {
     const wanted = batch.filter((inode) => nextStep(this.#tree, inode).do === 'remove')
     for (const inode of batch) this.#queued.delete(inode)
     if (this.#stopped || this.#pauseTimer !== undefined) return
+    for (const inode of batch) if (!wanted.includes(inode)) this.#schedule(inode, 0)
     for (const inode of wanted) inode.busy = true
     try {
       const errors = await this.#steps.remove(wanted)
