@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { noFuse } from '../fixtures/mount.ts'
-import { MountBench } from '../fixtures/mount-cli.ts'
+import { gone, MountBench } from '../fixtures/mount-cli.ts'
 import { exposure, filesWithSecrets, secretsOf } from '../fixtures/secrets.ts'
 
 const FAULTS = ['html', 'malformed', 'reset', 'truncated', 'status-403', 'expired-session']
@@ -43,6 +43,7 @@ for (const dialect of ['classic', 'webapp']) {
       await bench.run('doctor', '--json', ...where.slice(1)),
       await bench.run('unmount', bench.mountpoint),
     ]
+    await gone(pid)
     const words = said.map(({ stdout, stderr }) => stdout + stderr).join('')
     t.notOk(
       secrets.some((secret) => words.includes(secret)),

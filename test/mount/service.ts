@@ -94,7 +94,8 @@ async function asInstalled(bench: MountBench, place: string, script: string, ...
   await writeFile(program, `#!${process.execPath}\nimport(${JSON.stringify(main)})\n`, {
     mode: 0o755,
   })
-  const whole = `mount -t tmpfs none "$(dirname "$1")" && cp "$2" "$1"; shift 2; ${script}`
+  // Of tap, whose loader knows no program without a suffix.
+  const whole = `unset NODE_OPTIONS; mount -t tmpfs none "$(dirname "$1")" && cp "$2" "$1"; shift 2; ${script}`
   const argv = ['-m', 'sh', '-euc', whole, 'sh', place, program, ...args]
   return run('unshare', argv, { env: bench.env })
 }
