@@ -263,8 +263,35 @@ export class Tree {
       this.#unstore(inode)
       return
     }
-    this.#state.save(toRow(inode))
+    try {
+      this.#state.save(toRow(inode))
+    } catch (error) {
+      if (!this.#saveWhoLeft(inode)) throw error
+      this.#state.save(toRow(inode))
+    }
     inode.stored = true
+  }
+
+  /** A place or an id may still be that of an entry which has left it, and whose own row is to follow: it does now. */
+  #saveWhoLeft(inode: Inode): boolean {
+    const id = remoteId(inode)
+    const rows = [
+      inode.parent === undefined ? undefined : this.#state.childNamed(inode.parent, inode.name),
+      id === undefined ? undefined : this.#state.byRemoteId(id),
+    ]
+    const left = rows.flatMap((row) =>
+      row === undefined || row.ino === inode.ino ? [] : (this.get(row.ino) ?? []),
+    )
+    const stays = left.some(
+      (other) =>
+        (inode.parent !== undefined &&
+          other.parent === inode.parent &&
+          other.name === inode.name) ||
+        (id !== undefined && remoteId(other) === id),
+    )
+    if (left.length === 0 || stays) return false
+    for (const other of left) this.save(other)
+    return true
   }
 
   saveLater(inode: Inode): void {
