@@ -184,7 +184,12 @@ export class Listings {
       if (isNewer(inode, since)) raced = true
       else updates.push([inode, entry])
     }
-    const gone = [...before].filter((inode) => !isNewer(inode, since))
+    const gone: Inode[] = []
+    for (const inode of before) {
+      const mayHaveMoved = isMisplaced(inode) && inode.parent !== dir.ino
+      if (mayHaveMoved && !isNewer(inode, since)) void this.#seek(inode, dir, since)
+      else if (!isNewer(inode, since)) gone.push(inode)
+    }
     raced ||= gone.length < before.size
     const hadShadows = dir.shadows !== undefined
     let aliased = false
@@ -202,6 +207,22 @@ export class Listings {
     dir.stamp = raced || aliased ? undefined : stamp
     if (dir === tree.root || dir.parent !== undefined || dir.remote !== undefined)
       tree.saveLater(dir)
+  }
+
+  /**
+   * An entry that we are to move is not in `dir` any more: perhaps the move got through before a crash. The directory
+   * that it was to go to tells.
+   */
+  async #seek(inode: Inode, dir: DirInode, since: number): Promise<void> {
+    const target = this.#tree.dir(inode.parent as number)
+    target.stamp = undefined
+    const isListed = await this.refresh(target, 'background').then(
+      () => true,
+      () => this.ref(target) === undefined,
+    )
+    const isFound = inode.remote?.parent !== dir.ino || isNewer(inode, since)
+    if (!isListed || isFound || this.#closed) return
+    this.#tree.transaction(() => this.#gone(inode))
   }
 
   /** The service does not have it any more. What we hold unsaved stays, and will be sent anew. */

@@ -237,9 +237,10 @@ export class Steps {
     } catch (error) {
       if (isWeiyunError(error, 'UNSUPPORTED')) return this.#moveByHand(inode, dir, name)
       if (!isWeiyunError(error, 'EXISTS', 'NOT_FOUND')) throw error
+      // The target first: a move that got through before a crash must not be taken for a removal.
+      await this.#refreshAround(inode, dir)
       if (from !== undefined && from !== dir) await this.#refreshAround(inode, from)
       if (isWeiyunError(error, 'EXISTS')) await this.#settleName(inode, dir)
-      else await this.#refreshAround(inode, dir)
     }
   }
 
