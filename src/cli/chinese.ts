@@ -156,6 +156,8 @@ export const CHINESE = {
   '{mountpoint}: nobody answers': '{mountpoint}：没有回应',
   'nothing is mounted': '没有任何挂载',
   '{where}: no weiyun-mount is running there': '{where}：那里没有运行 weiyun-mount',
+  'the mount does not answer; `weiyun-mount doctor` says more':
+    '挂载没有回应；`weiyun-mount doctor` 可查明原因',
   'the mount ended before it answered': '挂载在回答之前就结束了',
   'the mount ended at once; {logFile} may say why': '挂载立刻结束了；原因可能在 {logFile} 里',
   'interrupted before it was mounted': '尚未挂载就被中断',

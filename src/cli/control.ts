@@ -28,6 +28,16 @@ export type Progress = (value: unknown) => void
  */
 export type Handler = (request: Request, progress: Progress, gone: AbortSignal) => unknown
 
+/**
+ * Silence after which a mount counts as hung, in ms: for what is answered at once, and for the end,
+ * which is told of as it comes nearer. `sync` and `keep` may take as long as they take.
+ */
+const SILENCE_MS_MAX: ReadonlyMap<Request['do'], number> = new Map([
+  ['status', 5_000],
+  ['metrics', 5_000],
+  ['ended', 15_000],
+])
+
 /** Longest path of a Unix socket, without the closing NUL (unix(7)). */
 const SOCKET_PATH_MAX = 107
 
@@ -147,6 +157,7 @@ export async function askControl(
   onProgress: Progress = () => {},
 ): Promise<unknown> {
   const socket = createConnection(path)
+  let isSilent = false
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve)
@@ -155,8 +166,15 @@ export async function askControl(
       await rm(path, { force: true })
       throw error
     })
+    socket.setTimeout(SILENCE_MS_MAX.get(request.do) ?? 0, () => {
+      isSilent = true
+      socket.destroy()
+    })
     socket.write(`${JSON.stringify(request)}\n`)
-    for await (const line of createInterface({ input: socket })) {
+    const lines = createInterface({ input: socket })
+    // A socket that is destroyed has no end that readline would see.
+    socket.on('close', () => lines.close())
+    for await (const line of lines) {
       const reply = JSON.parse(line)
       if ('result' in reply) return reply.result
       if ('error' in reply) throw new CliError(reply.error.exitCode, reply.error.message)
@@ -165,5 +183,10 @@ export async function askControl(
   } finally {
     socket.destroy()
   }
-  throw new CliError(EXIT.UNAVAILABLE, tr('the mount ended before it answered'))
+  throw new CliError(
+    EXIT.UNAVAILABLE,
+    isSilent
+      ? tr('the mount does not answer; `weiyun-mount doctor` says more')
+      : tr('the mount ended before it answered'),
+  )
 }

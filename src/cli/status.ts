@@ -3,9 +3,10 @@ import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import type { VfsStatus } from '../vfs/vfs.ts'
-import { declareCommand } from './command.ts'
+import { declareCommand, say } from './command.ts'
 import { askControl, findSockets, NotRunning } from './control.ts'
 import { CliError, EXIT } from './exit.ts'
+import { explain } from './explain.ts'
 import { tr } from './language.ts'
 import type { Metrics } from './metrics.ts'
 import { findMount } from './mount-table.ts'
@@ -95,8 +96,14 @@ async function knownMount(path: string): Promise<string> {
 /** Asks the mounts of this user, or one; those that have just ended are left out. */
 async function askAll(mountpoint: string | undefined): Promise<Status[]> {
   const sockets = await findSockets(mountpoint)
-  const asked = await Promise.all(sockets.map((socket) => ask(socket, 'status')))
-  return asked.filter((status) => status !== undefined) as Status[]
+  const asked = await Promise.allSettled(sockets.map((socket) => ask(socket, 'status')))
+  const answers = asked.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+  const statuses = answers.filter((status) => status !== undefined) as Status[]
+  const failed = asked.find((result) => result.status === 'rejected')
+  // One that hangs must not hide those that are well.
+  if (failed !== undefined && statuses.length === 0) throw failed.reason
+  if (failed !== undefined) say(explain(failed.reason).message)
+  return statuses
 }
 
 async function askMetrics(statuses: readonly Status[]): Promise<(Metrics | undefined)[]> {

@@ -55,6 +55,10 @@ mountTest(t, 'a process that hangs, then one that was killed', async (t) => {
   const rig = await Rig.open(t)
   rig.mount?.child.kill('SIGSTOP')
   faulty(t, await aboutMount(rig), 'fail', /does not answer/)
+  for (const command of [['status'], ['status', '--json'], ['doctor']]) {
+    const { code } = await rig.bench.run(...command, rig.bench.mountpoint)
+    t.ok([1, 69].includes(Number(code)), `${command.join(' ')} does not wait for it`)
+  }
   rig.mount?.child.kill('SIGCONT')
   await rig.kill()
   faulty(t, await aboutMount(rig), 'fail', /left behind by a process that was killed/)

@@ -134,3 +134,18 @@ t.test('a new session file revives a running mount', { skip }, async (t) => {
   t.equal((await status()).session, 'ok')
   t.equal(await mount.stop(), 0)
 })
+
+t.test('status --watch goes on until the mount ends', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  const mount = await bench.mount(t)
+  const watching = new Running(startCli(['status', '--watch'], bench.env))
+  t.teardown(() => watching.child.kill('SIGKILL'))
+  let text = ''
+  watching.child.stdout.on('data', (chunk) => {
+    text += chunk
+  })
+  while (text.split('/s up, ').length < 3) await sleep(50)
+  t.equal(await mount.stop(), 0)
+  t.equal(await watching.exited, 0)
+  t.match(text, /sent, .* received[\s\S]*\/s up, .*\/s down/, 'sums first, then rates')
+})

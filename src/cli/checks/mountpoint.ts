@@ -114,12 +114,11 @@ function failedFiles({ mountpoint, pending }: Status): Verdict[] {
 
 /** `undefined`: no process serves it, or not one of ours. */
 async function statusOf(mountpoint: string): Promise<Status | 'silent' | undefined> {
-  const late = sleep(ANSWER_MS, 'silent' as const, { ref: false })
-  const asked = askMount(mountpoint, { do: 'status' }).then(
-    (status) => status as Status,
-    (error) => (error instanceof NotRunning ? undefined : ('silent' as const)),
-  )
-  return Promise.race([asked, late])
+  try {
+    return (await askMount(mountpoint, { do: 'status' })) as Status
+  } catch (error) {
+    return error instanceof NotRunning ? undefined : 'silent'
+  }
 }
 
 async function deadMount(mountpoint: string): Promise<Verdict> {
