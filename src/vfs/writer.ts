@@ -386,7 +386,10 @@ export class Writer {
   async #open(file: FileInode, baseOf: Base): Promise<StagedFile> {
     if (file.stagedId !== undefined) {
       const staged = await this.#staging.open(file.stagedId)
-      // Bytes may have been appended after the last record.
+      // Counted anew by each object. Bytes may have been appended after the last record.
+      if (file.promised && file.stagedSize === staged.size)
+        this.#promised.set(staged.id, staged.writeSeq)
+      else this.#promised.delete(staged.id)
       file.stagedSize = staged.size
       file.base = staged.description.base as unknown as RemoteFile | undefined
       file.predecessor = (staged.description.extra ??
