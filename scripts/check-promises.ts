@@ -1,5 +1,5 @@
-// Every promise in native-notes/semantics.md names the test that holds it: `test/FILE.ts` "title". Fails for a promise
-// without one, and for a test that is not there (any more).
+// Every promise in native-notes/semantics.md names the test that holds it: `test/FILE.ts` "title".
+// Fails for a promise without one, and for a test that is not there (any more).
 import { readFile } from 'node:fs/promises'
 
 const NOTE = 'native-notes/semantics.md'

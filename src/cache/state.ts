@@ -106,8 +106,9 @@ CREATE TABLE discard (staged TEXT PRIMARY KEY) WITHOUT ROWID;
 `
 
 // Not INSERT OR REPLACE: that would answer a clash of places by silently deleting the other row.
+const ASSIGN = COLUMNS.map((column) => `${column} = excluded.${column}`).join()
 const SAVE = `INSERT INTO inode (${COLUMNS.join()}) VALUES (${COLUMNS.map(() => '?').join()})
-  ON CONFLICT (ino) DO UPDATE SET ${COLUMNS.map((column) => `${column} = excluded.${column}`).join()}`
+  ON CONFLICT (ino) DO UPDATE SET ${ASSIGN}`
 
 /** The file cannot be used by this version, though nothing is wrong with it. */
 export class StateError extends Error {

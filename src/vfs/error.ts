@@ -3,7 +3,9 @@ import type { constants } from 'node:os'
 
 export type Errno = keyof (typeof constants)['errno']
 
-/** `code` is an errno name, like the `code` of Node's own errors, so that one edge translates both. */
+/**
+ * `code` is an errno name, like the `code` of Node's own errors, so that one edge translates both.
+ */
 export class VfsError extends Error {
   readonly code: Errno
 

@@ -1,5 +1,6 @@
-// Blocks on their way from the service: each is asked for once, however many readers wait for it. Ranges
-// share the account's download slots; a reader who waits takes the slot of read-ahead, never the other way.
+// Blocks on their way from the service: each is asked for once, however many readers wait for it.
+// Ranges share the account's download slots; a reader who waits takes the slot of read-ahead,
+// never the other way.
 import { LRUCache } from 'lru-cache'
 import { BLOCK_SIZE, type BlockCache, type ContentId } from '../cache/blocks.ts'
 import {
@@ -90,8 +91,8 @@ export class Fetcher {
   }
 
   /**
-   * Starts fetching the blocks of [first, end) that are neither here nor on their way. With an owner it is read-ahead:
-   * it starts only while a slot is free, and gives way to readers.
+   * Starts fetching the blocks of [first, end) that are neither here nor on their way. With an
+   * owner it is read-ahead: it starts only while a slot is free, and gives way to readers.
    */
   fetch(source: Source, first: number, end: number, owner?: object): void {
     for (let at = first; at < end; ) {
@@ -199,7 +200,8 @@ export class Fetcher {
     } as const
     let index = first
     let filled = 0
-    // Memory of its own for each block: one that is kept must not keep the network's buffers with it.
+    // Memory of its own for each block: one that is kept must not keep the network's buffers with
+    // it.
     let block = Buffer.allocUnsafeSlow(blockLength(source.content, index))
     for await (const chunk of this.#drive.read(
       source.dir(),

@@ -1,5 +1,6 @@
-// Open files: the table of handles, and what system calls on a handle do. A handle reads one version of a file
-// from open to close, unless programs on this machine write to the file: then everybody sees the writing.
+// Open files: the table of handles, and what system calls on a handle do. A handle reads one
+// version of a file from open to close, unless programs on this machine write to the file: then
+// everybody sees the writing.
 import { constants } from 'node:fs'
 import { isWeiyunError } from '../weiyun/index.ts'
 import type { AccountCache } from './account.ts'
@@ -30,7 +31,9 @@ interface Handle {
   cached: boolean
 }
 
-/** Pages that the kernel may hold of a file: of which content, and how many handles count on that. */
+/**
+ * Pages that the kernel may hold of a file: of which content, and how many handles count on that.
+ */
 interface Pages {
   content: string
   handles: number
@@ -73,7 +76,8 @@ export class Files {
       wrote: false,
       cached: false,
     }
-    // From here on, although the kernel may have pages of it from before: they prove wrong together.
+    // From here on, although the kernel may have pages of it from before: they prove wrong
+    // together.
     if (file.remote !== undefined)
       handle.read.spoiled = this.#options.reader.spoiledSoFar(file.remote)
     const fh = ++this.#lastFh
@@ -179,8 +183,8 @@ export class Files {
   }
 
   /**
-   * Makes an empty new file a copy of a clean one without moving a byte: it is sent by the hashes of the listing.
-   * Returns its size, or undefined where bytes have to be copied after all.
+   * Makes an empty new file a copy of a clean one without moving a byte: it is sent by the hashes
+   * of the listing. Returns its size, or undefined where bytes have to be copied after all.
    */
   async clone(from: number, to: number, length: number): Promise<number | undefined> {
     const source = this.#handle(from)

@@ -1,6 +1,6 @@
-// The inodes: what an entry is, where users of the mount see it, where the service has it, and which
-// unsaved bytes it holds. A change is pending exactly when the two places or contents differ; nobody
-// keeps a second list. Inodes are made and saved by `tree.ts` alone.
+// The inodes: what an entry is, where users of the mount see it, where the service has it, and
+// which unsaved bytes it holds. A change is pending exactly when the two places or contents
+// differ; nobody keeps a second list. Inodes are made and saved by `tree.ts` alone.
 import type { InodeRow, OwnAttrs } from '../cache/state.ts'
 import type { Entry } from '../weiyun/index.ts'
 
@@ -67,16 +67,24 @@ abstract class BaseInode {
 export class DirInode extends BaseInode {
   readonly kind = 'dir'
   remote: RemoteDir | undefined
-  /** The children known here are all there are (as of some listing, or because we made the directory). */
+  /**
+   * The children known here are all there are (as of some listing, or because we made the
+   * directory).
+   */
   listed = false
   stamp: string | undefined
   /** Seen children by name; undefined until loaded from the state file. */
   children: Map<string, number> | undefined
   /** The service is being asked for its entries. */
   listing = false
-  /** Clock of `performance.now()` at the last listing or confirmation; undefined: not in this run. */
+  /**
+   * Clock of `performance.now()` at the last listing or confirmation; undefined: not in this run.
+   */
   freshMs: number | undefined
-  /** Entries of the service whose shown names are taken here by something not yet sent, by name: conflicts to be settled. */
+  /**
+   * Entries of the service whose shown names are taken here by something not yet sent, by name:
+   * conflicts to be settled.
+   */
   shadows: Map<string, Entry> | undefined
 }
 
@@ -161,7 +169,8 @@ export function toRow(inode: Inode): InodeRow {
   const file = inode.kind === 'file' ? inode : undefined
   const dir = inode.kind === 'dir' ? inode : undefined
   const { remote } = inode
-  // The bytes of a removed file are nobody's after a crash; until then whoever has it open keeps them.
+  // The bytes of a removed file are nobody's after a crash; until then whoever has it open keeps
+  // them.
   const keepsBytes = file?.promised === true && file.parent !== undefined
   return {
     ino: inode.ino,

@@ -1,6 +1,6 @@
 // What the service says of its directories, brought into the tree. The service is asked here and
-// nowhere else for listings; `apply` is where remote changes meet pending changes of our own. Only a
-// positive answer removes anything: a listing without the entry, never a failure to list.
+// nowhere else for listings; `apply` is where remote changes meet pending changes of our own. Only
+// a positive answer removes anything: a listing without the entry, never a failure to list.
 import type { Logger } from '../base/log.ts'
 import {
   type DirRef,
@@ -15,7 +15,10 @@ import type { DirInode, FileInode, Inode } from './inode.ts'
 import { labelled, sideName, toShown } from './names.ts'
 import { isMisplaced, type Tree } from './tree.ts'
 
-/** After a failed revalidation, what is known is served this long before the service is asked again. */
+/**
+ * After a failed revalidation, what is known is served this long before the service is asked
+ * again.
+ */
 const FAILED_PAUSE_MS = 5_000
 /** Ids of entries that we removed, kept to recognise listings older than the removal. */
 const REMOVED_IDS_MAX = 20_000
@@ -66,9 +69,10 @@ export class Listings {
   }
 
   /**
-   * Resolves when the children of `dir` can be shown. What an earlier run knew is shown at once and revalidated
-   * behind; what is known but old is shown when the service cannot be asked, or takes longer than `limitMs`. Rejects
-   * only when nothing is known: with ETIMEDOUT after the limit.
+   * Resolves when the children of `dir` can be shown. What an earlier run knew is shown at once
+   * and revalidated behind; what is known but old is shown when the service cannot be asked, or
+   * takes longer than `limitMs`. Rejects only when nothing is known: with ETIMEDOUT after the
+   * limit.
    */
   async ensure(dir: DirInode, limitMs: number): Promise<void> {
     if (this.isFresh(dir) || this.#isOurs(dir)) return
@@ -202,16 +206,16 @@ export class Listings {
     }
     for (const entry of fresh) raced = this.#appear(dir, entry) || raced
     dir.listed = true
-    // A listing that crossed a change of ours is true except for that entry, and a made-up name is to be given up as
-    // soon as the real one is free: the next listing must be whole.
+    // A listing that crossed a change of ours is true except for that entry, and a made-up name is
+    // to be given up as soon as the real one is free: the next listing must be whole.
     dir.stamp = raced || aliased ? undefined : stamp
     if (dir === tree.root || dir.parent !== undefined || dir.remote !== undefined)
       tree.saveLater(dir)
   }
 
   /**
-   * An entry that we are to move is not in `dir` any more: perhaps the move got through before a crash. The directory
-   * that it was to go to tells.
+   * An entry that we are to move is not in `dir` any more: perhaps the move got through before a
+   * crash. The directory that it was to go to tells.
    */
   async #seek(inode: Inode, dir: DirInode, since: number): Promise<void> {
     const target = this.#tree.dir(inode.parent as number)
@@ -310,7 +314,10 @@ export class Listings {
     this.#tree.settle(inode)
   }
 
-  /** Changed there while we hold unsaved bytes: ours becomes an entry of its own, settled when it is sent. */
+  /**
+   * Changed there while we hold unsaved bytes: ours becomes an entry of its own, settled when it
+   * is sent.
+   */
   #contend(dir: DirInode, inode: FileInode, entry: FileEntry): void {
     inode.remote = undefined
     addShadow(dir, inode.name, entry)
@@ -341,8 +348,8 @@ export class Listings {
   }
 
   /**
-   * Gives up a removal of ours that is pending: another device put something new there. The entry is seen again where the
-   * service has it; an unsent one of ours under that name steps aside.
+   * Gives up a removal of ours that is pending: another device put something new there. The entry
+   * is seen again where the service has it; an unsent one of ours under that name steps aside.
    */
   revive(inode: Inode): void {
     const tree = this.#tree
@@ -363,7 +370,10 @@ export class Listings {
     )
   }
 
-  /** Two sides want one name: both entries are kept, the service's under the name and ours beside it. */
+  /**
+   * Two sides want one name: both entries are kept, the service's under the name and ours beside
+   * it.
+   */
   yieldName(inode: Inode, dir: DirInode): void {
     const tree = this.#tree
     const name = inode.name
@@ -383,7 +393,10 @@ export class Listings {
     if (shadow !== undefined) this.discover(dir, shadow, name)
   }
 
-  /** The entry of the service whose name is taken here by one of ours, for the caller to settle; once. */
+  /**
+   * The entry of the service whose name is taken here by one of ours, for the caller to settle;
+   * once.
+   */
   takeShadow(dir: DirInode, shown: string): Entry | undefined {
     const shadow = dir.shadows?.get(shown)
     dir.shadows?.delete(shown)

@@ -1,7 +1,10 @@
-// Names of files that never leave this machine: what desktops and editors scatter. Such a file lives in the
-// staging area until it is removed, or renamed to an ordinary name.
+// Names of files that never leave this machine: what desktops and editors scatter. Such a file
+// lives in the staging area until it is removed, or renamed to an ordinary name.
 
-/** Left by file managers, editors and libfuse. Not among them: anything that a user could mean to keep. */
+/**
+ * Left by file managers, editors and libfuse. Not among them: anything that a user could mean to
+ * keep.
+ */
 export const LOCAL_ONLY = [
   '.fuse_hidden*',
   '.DS_Store',

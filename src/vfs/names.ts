@@ -4,8 +4,9 @@
 // is shown decoded; only names that carry our mark decode, so that what others put on the drive is
 // always shown as it is. Grammar of an encoded name:
 //
-//   stem "·" crc16 ext        stem: the name with every refused character, and every "·", as "·" 2 hex
-//                             crc16: 4 hex over stem and ext     ext: "." and 1-8 letters or digits, or nothing
+//   stem "·" crc16 ext    stem: the name, every refused character and every "·" as "·" 2 hex
+//                         crc16: 4 hex over stem and ext
+//                         ext: "." and 1-8 letters or digits, or nothing
 //
 // The extension stays at the end, so that the site still shows a picture as a picture. A stranger's
 // name decodes only if its four digits happen to be the right checksum.
@@ -14,10 +15,10 @@ import { VfsError } from './error.ts'
 const MARK = '·'
 const ENCODED = /^(.*)·([0-9a-f]{4})(\.[A-Za-z0-9]{1,8})?$/su
 const EXTENSION = /\.[A-Za-z0-9]{1,8}$/u
-// Refused by the service: classic.md section 8, webapp.md 5.3; control characters: not stated, nowhere usable.
+// Refused by the service (classic.md 8, webapp.md 5.3); control characters are usable nowhere.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for.
 const REFUSED = /[\\/:*?"<>|\x00-\x1f\x7f]/u
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the same, and the mark that escapes begin with.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the same, and the mark of an escape.
 const ESCAPED = /[·\\/:*?"<>|\x00-\x1f\x7f]/gu
 const REFUSED_AT_END = /[. ]$/u
 
@@ -27,8 +28,8 @@ const SHOWN_BYTES_MAX = 255
 const MADE_UP_LENGTH_MAX = 128
 
 /**
- * What the service is to call an entry that users of the mount call `name`. `stripsDots`: it would take dots
- * from the beginning too (webapp.md 5.3).
+ * What the service is to call an entry that users of the mount call `name`. `stripsDots`: it would
+ * take dots from the beginning too (webapp.md 5.3).
  */
 export function toService(name: string, stripsDots = false): string {
   const strips = stripsDots && name.startsWith('.')
@@ -44,16 +45,22 @@ export function toShown(name: string): string {
   return showable(name) ? name : cut(encode(name))
 }
 
-/** Throws ENAMETOOLONG, EINVAL for a name that can never reach the service. `lengthMax` is in characters. */
+/**
+ * Throws ENAMETOOLONG, EINVAL for a name that can never reach the service. `lengthMax` is in
+ * characters.
+ */
 export function checkName(name: string, lengthMax: number): void {
-  // The binding hands over text: bytes that are no UTF-8 have become U+FFFD, and the name would be another one.
+  // The binding hands over text: bytes that are no UTF-8 have become U+FFFD, and the name would be
+  // another one.
   if (name.includes('\ufffd')) throw new VfsError('EILSEQ', 'a file name that is not UTF-8')
   const tooLong = [...toService(name)].length > lengthMax
   if (tooLong || Buffer.byteLength(name) > SHOWN_BYTES_MAX)
     throw new VfsError('ENAMETOOLONG', 'file name too long for the drive')
 }
 
-/** `report.pdf` → `report (conflict 2026-11-23 10.20.30).pdf`; `taken` says which names are in use. */
+/**
+ * `report.pdf` → `report (conflict 2026-11-23 10.20.30).pdf`; `taken` says which names are in use.
+ */
 export function sideName(
   name: string,
   word: string,

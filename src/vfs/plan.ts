@@ -1,5 +1,6 @@
-// What has to happen next so that the service has what users of the mount see. A pure look at the tree:
-// since the answer follows from the two places alone, it is the same after a crash as before it.
+// What has to happen next so that the service has what users of the mount see. A pure look at the
+// tree: since the answer follows from the two places alone, it is the same after a crash as before
+// it.
 import type { DirInode, FileInode, Inode } from './inode.ts'
 import { toShown } from './names.ts'
 import { isMisplaced, type Tree } from './tree.ts'
@@ -111,7 +112,8 @@ function makeDir(tree: Tree, inode: DirInode, dir: DirInode): Step {
 function move(tree: Tree, inode: Inode, dir: DirInode): Step {
   const way = remoteAncestors(tree, dir)
   if (way.some((ancestor) => ancestor === inode)) {
-    // The target still lies inside what is to be moved there, on the service: it has to come out first.
+    // The target still lies inside what is to be moved there, on the service: it has to come out
+    // first.
     const inside = way.slice(0, way.indexOf(inode as DirInode))
     const mover = inside.find((ancestor) => isMisplaced(ancestor))
     return mover === undefined ? NOTHING : { do: 'wait', on: mover }

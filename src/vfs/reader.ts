@@ -1,5 +1,5 @@
-// Clean bytes: what programs read of a version that the service has. Decides how far to read ahead, waits
-// for blocks, and checks a content against its hashes once it is here whole.
+// Clean bytes: what programs read of a version that the service has. Decides how far to read
+// ahead, waits for blocks, and checks a content against its hashes once it is here whole.
 import { hash } from 'node:crypto'
 import type { Logger } from '../base/log.ts'
 import { BLOCK_SIZE, type BlockCache, type ContentId } from '../cache/blocks.ts'
@@ -14,7 +14,9 @@ const WHOLE_BYTES_MAX = MiB
 const WINDOW_BYTES_MIN = 128 * 1024
 /** Read-ahead of one handle at its fastest: two rounds of ranges for every slot. */
 const WINDOW_BYTES_MAX = 160 * MiB
-/** Long ranges make the round trip before each of them cheap: 16 MiB at 8 MiB/s and 40 ms is 98 %. */
+/**
+ * Long ranges make the round trip before each of them cheap: 16 MiB at 8 MiB/s and 40 ms is 98 %.
+ */
 const RANGE_BYTES_MAX = 16 * MiB
 const RANGE_BYTES_MIN = 256 * 1024
 /** The window is this many times what was read in one piece so far. */
@@ -34,7 +36,10 @@ export class ReadState {
   jumps = 0
   /** End of what was asked for ahead. */
   frontier = 0
-  /** How often the content had arrived wrong before the first byte was given out; see `Reader.#judge`. */
+  /**
+   * How often the content had arrived wrong before the first byte was given out; see
+   * `Reader.#judge`.
+   */
   spoiled: number | undefined
 }
 
@@ -85,7 +90,10 @@ export class Reader {
     return bytes
   }
 
-  /** How often a content arrived with wrong bytes. What anybody kept of it before the last time is not to be trusted. */
+  /**
+   * How often a content arrived with wrong bytes. What anybody kept of it before the last time is
+   * not to be trusted.
+   */
   spoiledSoFar(content: ContentId): number {
     return this.#spoiled.get(keyOf(content)) ?? 0
   }
@@ -95,13 +103,19 @@ export class Reader {
     this.#fetcher.cancel(state)
   }
 
-  /** A handle that was given bytes of a content which proved wrong must not end its reading in peace. */
+  /**
+   * A handle that was given bytes of a content which proved wrong must not end its reading in
+   * peace.
+   */
   #judge(content: ContentId, state: ReadState): void {
     if (state.spoiled === this.spoiledSoFar(content)) return
     throw new VfsError('EIO', 'the bytes that arrived do not match the hash in the listing')
   }
 
-  /** A small file in one piece, checked before a byte of it is shown; fetched once more when it is wrong. */
+  /**
+   * A small file in one piece, checked before a byte of it is shown; fetched once more when it is
+   * wrong.
+   */
   async #whole(source: Source): Promise<Buffer> {
     const { content } = source
     for (let attempt = 0; attempt < 2; attempt++) {
@@ -192,7 +206,8 @@ export class Reader {
       try {
         return await this.#wait(flight.block, () => flight.range.progressMs)
       } catch (error) {
-        // Read-ahead that somebody else cancelled, or that had no patience: a waiting reader asks himself, once.
+        // Read-ahead that somebody else cancelled, or that had no patience: a waiting reader asks
+        // himself, once.
         const again =
           attempt === 0 ? flight.range.owner !== undefined : attempt < 8 && wasGivenUp(error)
         if (!again) throw error
@@ -250,7 +265,8 @@ export class Reader {
       'content arrived with wrong bytes; dropped',
     )
     this.#spoiled.set(keyOf(content), this.spoiledSoFar(content) + 1)
-    // Until they are on disk, blocks count as on their way, and are given to whoever asks for them again.
+    // Until they are on disk, blocks count as on their way, and are given to whoever asks for them
+    // again.
     await this.#fetcher.written(content)
     this.#fetcher.forget(content)
     await this.#blocks.drop(content)

@@ -1,5 +1,5 @@
-// What happens at the start of a run: unsent bytes are found again, whatever the last run died of. Nothing here
-// deletes bytes that were promised to a program.
+// What happens at the start of a run: unsent bytes are found again, whatever the last run died of.
+// Nothing here deletes bytes that were promised to a program.
 import { rename } from 'node:fs/promises'
 import type { Logger } from '../base/log.ts'
 import type { StagedDescription, StagingArea } from '../cache/staging.ts'
@@ -9,7 +9,10 @@ import { sideName } from './names.ts'
 import type { Tree } from './tree.ts'
 import type { Writer } from './writer.ts'
 
-/** Opens the state file; a damaged one is set aside, and what matters is rebuilt from the staging area. */
+/**
+ * Opens the state file; a damaged one is set aside, and what matters is rebuilt from the staging
+ * area.
+ */
 export async function openState(path: string, log: Logger): Promise<StateFile> {
   try {
     return StateFile.open(path)
@@ -66,7 +69,9 @@ function checkStaged(
   tree.save(file)
 }
 
-/** A staged file that no entry knows: the state file was lost, or is older than the staging area. */
+/**
+ * A staged file that no entry knows: the state file was lost, or is older than the staging area.
+ */
 async function takeUp(parts: RecoverParts, id: string): Promise<void> {
   const { tree, staging, log } = parts
   const description = await staging.describe(id).catch(() => undefined)

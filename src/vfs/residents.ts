@@ -1,5 +1,6 @@
-// The inodes in memory. Every directory stays; of the files as many as fit a bound, the rest is in the state
-// file. An inode that somebody still holds is never made a second time: two copies of one truth would part.
+// The inodes in memory. Every directory stays; of the files as many as fit a bound, the rest is in
+// the state file. An inode that somebody still holds is never made a second time: two copies of
+// one truth would part.
 import type { DirInode, Inode } from './inode.ts'
 
 /** Files in memory (about 1 KiB each); beyond that whole directories of them are let go. */
@@ -52,7 +53,10 @@ export class Residents {
     return this.#files.size > FILES_MAX
   }
 
-  /** Lets the files of directories go that were not looked at for long, where `mayGo` allows it for each child. */
+  /**
+   * Lets the files of directories go that were not looked at for long, where `mayGo` allows it for
+   * each child.
+   */
   shrink(mayGo: (dir: DirInode, child: Inode) => boolean): void {
     for (const dir of this.#loaded.values()) {
       if (this.#files.size <= FILES_KEPT) return

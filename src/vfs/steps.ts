@@ -1,5 +1,6 @@
-// The steps by which write-back brings the service to what users of the mount see. Each step is one change of
-// the service, recorded in the tree as soon as the reply is here, and safe to repeat when it was not.
+// The steps by which write-back brings the service to what users of the mount see. Each step is
+// one change of the service, recorded in the tree as soon as the reply is here, and safe to repeat
+// when it was not.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { crashPoint } from '../base/crash.ts'
 import {
@@ -63,7 +64,8 @@ export class Steps {
       this.#tree.touch(inode)
     } catch (error) {
       if (!isWeiyunError(error, 'EXISTS')) throw error
-      // Ours after a lost reply, or another device's: the listing brings the key. A file in the way is a conflict.
+      // Ours after a lost reply, or another device's: the listing brings the key. A file in the
+      // way is a conflict.
       await this.#refreshAround(inode, dir)
       if (inode.remote === undefined) this.#listings.yieldName(inode, dir)
     }
@@ -82,8 +84,8 @@ export class Steps {
         await this.#send(file, dir, snapshot, signal)
       const sent = file.remote
       if (sent === undefined) return
-      // A new file under its own name is as good as its reply. Anything else is looked at before the old
-      // version, or our copy of the bytes, may go.
+      // A new file under its own name is as good as its reply. Anything else is looked at before
+      // the old version, or our copy of the bytes, may go.
       const plain = old === undefined && sent.name === this.#tree.serviceName(file)
       if (!plain) await this.#confirm(file, snapshot)
       crashPoint('upload:confirmed')
@@ -99,7 +101,8 @@ export class Steps {
   ): Promise<void> {
     const { sha1, size } = source
     const begun = { parent: dir.ino, name: this.#tree.serviceName(file), sha1, size }
-    // One that goes on does so where it began, wherever the file is seen by now: it is moved afterwards.
+    // One that goes on does so where it began, wherever the file is seen by now: it is moved
+    // afterwards.
     const attempt = file.attempt ?? { ...begun, sinceMs: Date.now() }
     const place = this.#tree.dir(attempt.parent)
     const old = file.remote
@@ -124,7 +127,10 @@ export class Steps {
     crashPoint('upload:recorded')
   }
 
-  /** On record before the service hears of it: whatever becomes of us, what it leaves there is known to be ours. */
+  /**
+   * On record before the service hears of it: whatever becomes of us, what it leaves there is
+   * known to be ours.
+   */
   #attempt(file: FileInode, attempt: Attempt): void {
     file.attempt = attempt
     this.#tree.save(file)
@@ -137,8 +143,8 @@ export class Steps {
   }
 
   /**
-   * Takes stock of what an upload left whose end was not heard of. A complete file with the bytes of `wanted` is the
-   * entry's new version; anything else of it is to be removed.
+   * Takes stock of what an upload left whose end was not heard of. A complete file with the bytes
+   * of `wanted` is the entry's new version; anything else of it is to be removed.
    */
   async #settleAttempt(file: FileInode, wanted?: Content): Promise<void> {
     const { attempt } = file
@@ -170,7 +176,10 @@ export class Steps {
     )
   }
 
-  /** Empty when the directory is gone from the service, and not only from the place where we believe it. */
+  /**
+   * Empty when the directory is gone from the service, and not only from the place where we
+   * believe it.
+   */
   async #entriesOf(dir: DirInode): Promise<readonly Entry[]> {
     const ref = this.#listings.ref(dir)
     if (ref === undefined) return []
@@ -195,7 +204,10 @@ export class Steps {
     if (old !== undefined && old.id !== remote.id) this.#tree.bury(old)
   }
 
-  /** An entry that turns out to be another inode's: a leftover on its way out, or what a listing took for a new file. */
+  /**
+   * An entry that turns out to be another inode's: a leftover on its way out, or what a listing
+   * took for a new file.
+   */
   #disown(file: FileInode, id: string): void {
     const other = this.#tree.byRemoteId(id)
     if (other === undefined || other === file) return
@@ -244,7 +256,10 @@ export class Steps {
     }
   }
 
-  /** What is in the way has our very bytes, as after an upload whose reply was lost: one of the two will do. */
+  /**
+   * What is in the way has our very bytes, as after an upload whose reply was lost: one of the two
+   * will do.
+   */
   #adoptTwin(inode: Inode, dir: DirInode): boolean {
     const twin = dir.shadows?.get(inode.name)
     if (inode.kind !== 'file' || twin?.kind !== 'file' || inode.remote === undefined) return false
@@ -265,7 +280,8 @@ export class Steps {
       priority: 'background',
     })
     if (entry === undefined) {
-      // The service does not find its own bytes: take them here, and they go the way of any written file.
+      // The service does not find its own bytes: take them here, and they go the way of any
+      // written file.
       await this.#writer.takeOver(inode)
       return
     }
@@ -277,7 +293,10 @@ export class Steps {
     if (entry.name !== name) await this.#settleName(inode, dir)
   }
 
-  /** The name is another's on the service. Either that is as good as ours, or ours gets a name of its own. */
+  /**
+   * The name is another's on the service. Either that is as good as ours, or ours gets a name of
+   * its own.
+   */
   async #settleName(inode: Inode, dir: DirInode): Promise<void> {
     await this.#refreshAround(inode, dir)
     if (inode.parent !== dir.ino || this.#adoptTwin(inode, dir)) return
@@ -287,7 +306,10 @@ export class Steps {
       this.#listings.yieldName(inode, dir)
   }
 
-  /** A new directory takes the place; what is in the old one follows piece by piece, then the old one goes. */
+  /**
+   * A new directory takes the place; what is in the old one follows piece by piece, then the old
+   * one goes.
+   */
   async #moveDirByHand(inode: DirInode, dir: DirInode, name: string): Promise<void> {
     // Everything inside must be known, or it would go with the old directory.
     await this.#listings.renew(inode, 'background')
@@ -333,7 +355,10 @@ export class Steps {
       inode.remote = { ...inode.remote, ...place }
   }
 
-  /** Removes entries from the service. Directories are listed once more: what others put there meanwhile stays. */
+  /**
+   * Removes entries from the service. Directories are listed once more: what others put there
+   * meanwhile stays.
+   */
   async remove(inodes: readonly Inode[]): Promise<(Error | undefined)[]> {
     const results = new Map<Inode, Error | undefined>()
     const ready: Inode[] = []
@@ -379,7 +404,10 @@ export class Steps {
     return !found
   }
 
-  /** Another device changed the entry after we removed it here: the listing decides what becomes of it. */
+  /**
+   * Another device changed the entry after we removed it here: the listing decides what becomes of
+   * it.
+   */
   async #changedSince(inode: Inode): Promise<void> {
     const dir = inode.remote === undefined ? undefined : this.#tree.get(inode.remote.parent)
     if (dir?.kind === 'dir') await this.#refreshAround(inode, dir)
@@ -390,7 +418,8 @@ export class Steps {
     const shadow = dir.shadows?.get(file.name)
     if (shadow === undefined) return
     const isOurs = shadow.kind === 'file' && isContent(shadow, source)
-    // After the state file was lost: the version that these bytes were written over, and are to replace.
+    // After the state file was lost: the version that these bytes were written over, and are to
+    // replace.
     const isOld =
       shadow.kind === 'file' &&
       file.predecessor !== undefined &&
@@ -443,7 +472,10 @@ function isContent(one: Content, other: Content): boolean {
   return one.sha1 === other.sha1 && one.size === other.size
 }
 
-/** An entry made by an upload: its bytes, not older, and its name but for what a clash adds to that. */
+/**
+ * An entry made by an upload: its bytes, not older, and its name but for what a clash adds to
+ * that.
+ */
 function isOf(attempt: Attempt, entry: FileEntry): boolean {
   const stem = attempt.name.replace(/(.)\.[^.]*$/su, '$1')
   const isNamedSo = entry.name === attempt.name || entry.name.startsWith(stem)

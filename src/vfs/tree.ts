@@ -1,6 +1,7 @@
-// The tree of inodes, in memory as far as it was looked at, whole in the state file. Everything here is
-// synchronous: between two statements of a caller nobody else sees half a change, and a change is in the
-// state file when the method returns (rows of a listing, which can be fetched again, follow a little later).
+// The tree of inodes, in memory as far as it was looked at, whole in the state file. Everything
+// here is synchronous: between two statements of a caller nobody else sees half a change, and a
+// change is in the state file when the method returns (rows of a listing, which can be fetched
+// again, follow a little later).
 import type { StateFile } from '../cache/state.ts'
 import {
   DirInode,
@@ -57,7 +58,10 @@ export class Tree {
     return this.dir(ROOT_INO)
   }
 
-  /** Grows with every change made here; a listing asked for at clock c knows nothing of later changes. */
+  /**
+   * Grows with every change made here; a listing asked for at clock c knows nothing of later
+   * changes.
+   */
   get clock(): number {
     return this.#clock
   }
@@ -101,7 +105,10 @@ export class Tree {
     return ino === undefined ? undefined : this.get(ino)
   }
 
-  /** Everything that the service has in `dir` as far as we know, removed and moved entries included. */
+  /**
+   * Everything that the service has in `dir` as far as we know, removed and moved entries
+   * included.
+   */
   remoteChildren(dir: DirInode): Inode[] {
     this.flushLater()
     const rows = this.#state.remoteChildrenOf(dir.ino)
@@ -138,8 +145,8 @@ export class Tree {
   }
 
   /**
-   * An entry that a listing told of: seen at once; the caller fills in what the service has and calls
-   * `saveLater`. The place must be free.
+   * An entry that a listing told of: seen at once; the caller fills in what the service has and
+   * calls `saveLater`. The place must be free.
    */
   discover<K extends Inode['kind']>(
     kind: K,
@@ -179,7 +186,9 @@ export class Tree {
     this.touch(inode)
   }
 
-  /** A record of a version that the service still has and that nobody sees any more: to be removed. */
+  /**
+   * A record of a version that the service still has and that nobody sees any more: to be removed.
+   */
   bury(remote: RemoteFile): FileInode {
     const file = new FileInode(++this.#lastIno, undefined, toShown(remote.name), {})
     file.remote = remote
@@ -238,7 +247,10 @@ export class Tree {
     if (pending || wasPending) this.onPending(inode)
   }
 
-  /** True for what an upload of ours made whose end we have not heard of: no entry of somebody else. */
+  /**
+   * True for what an upload of ours made whose end we have not heard of: no entry of somebody
+   * else.
+   */
   isAttempted(dir: DirInode, { sha1, size }: { sha1: string; size: number }): boolean {
     return [...this.#attempted].some(
       ({ attempt }) =>
@@ -246,7 +258,9 @@ export class Tree {
     )
   }
 
-  /** What the service has, or may come to have by an upload of ours, under a name in a directory. */
+  /**
+   * What the service has, or may come to have by an upload of ours, under a name in a directory.
+   */
   occupant(dir: DirInode, name: string): Inode | undefined {
     this.flushLater()
     const row = this.#state.byRemotePlace(dir.ino, name)
@@ -272,7 +286,10 @@ export class Tree {
     inode.stored = true
   }
 
-  /** A place or an id may still be that of an entry which has left it, and whose own row is to follow: it does now. */
+  /**
+   * A place or an id may still be that of an entry which has left it, and whose own row is to
+   * follow: it does now.
+   */
   #saveWhoLeft(inode: Inode): boolean {
     const id = remoteId(inode)
     const rows = [
@@ -324,7 +341,10 @@ export class Tree {
     return this.#state.transaction(work)
   }
 
-  /** Names from the root of the drive down to the entry; for a removed one, those of its place on the service. */
+  /**
+   * Names from the root of the drive down to the entry; for a removed one, those of its place on
+   * the service.
+   */
   path(inode: Inode): string[] {
     const names: string[] = []
     let at: Inode | undefined = inode
@@ -446,8 +466,8 @@ function isGone(inode: Inode): boolean {
 }
 
 /**
- * A row is a promise, or what the service told. Bytes that no close(2) promised to anybody are not worth one: after
- * a crash their staged file is set aside.
+ * A row is a promise, or what the service told. Bytes that no close(2) promised to anybody are not
+ * worth one: after a crash their staged file is set aside.
  */
 function isWorthStoring(inode: Inode): boolean {
   if (inode.remote !== undefined) return true

@@ -396,7 +396,8 @@ export class Vfs {
   }
 
   async getxattr(path: string, name: string): Promise<Buffer> {
-    if (!name.startsWith('user.')) throw new VfsError('ENODATA', 'no such attribute') // asked before every write
+    // Asked for by the kernel before every write (security.capability).
+    if (!name.startsWith('user.')) throw new VfsError('ENODATA', 'no such attribute')
     const inode = await this.#resolve(path)
     return getXattr(inode, name, this.#stateOf(inode))
   }

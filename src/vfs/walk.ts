@@ -1,5 +1,6 @@
-// Listing ahead of a walk. `find` and `rsync` ask for one directory after another, each a round trip; once
-// they are seen to walk, the directories that they will come to are listed in the spare listing lanes.
+// Listing ahead of a walk. `find` and `rsync` ask for one directory after another, each a round
+// trip; once they are seen to walk, the directories that they will come to are listed in the spare
+// listing lanes.
 import PQueue from 'p-queue'
 import type { DirInode } from './inode.ts'
 import type { Listings } from './listing.ts'
@@ -66,7 +67,8 @@ export class Walk {
 
   async #list(dir: DirInode): Promise<void> {
     if (dir.listed || performance.now() - this.#stepMs > IDLE_MS) return
-    await this.#listings.refresh(dir, 'ahead').catch(() => {}) // whoever comes there asks again and hears why
+    // Whoever comes there asks again, and hears why.
+    await this.#listings.refresh(dir, 'ahead').catch(() => {})
     if (!this.#stopped) this.#listChildren(dir)
   }
 }

@@ -193,7 +193,9 @@ export class WriteBack {
     return new VfsError('EIO', `${this.#tree.path(inode).join('/')}: ${inode.error}`)
   }
 
-  /** Looks again at what nothing is planned for: what an entry waited for may have changed unheard. */
+  /**
+   * Looks again at what nothing is planned for: what an entry waited for may have changed unheard.
+   */
   #sweep(): void {
     for (const inode of this.#tree.pending()) {
       if (!this.#timers.has(inode.ino) && !inode.busy) this.#schedule(inode, 0)

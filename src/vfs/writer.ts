@@ -1,5 +1,6 @@
-// Dirty bytes: what programs write, in staging files on this disk, until write-back has sent them. Writing
-// never asks the service; only filling the gaps of a partly written file does, when it is about to be sent.
+// Dirty bytes: what programs write, in staging files on this disk, until write-back has sent them.
+// Writing never asks the service; only filling the gaps of a partly written file does, when it is
+// about to be sent.
 import type { Logger } from '../base/log.ts'
 import type { BlockCache } from '../cache/blocks.ts'
 import type { Hasher } from '../cache/hasher.ts'
@@ -55,9 +56,14 @@ export class Writer {
   readonly #sourceOf: (file: FileInode, version: RemoteFile) => Source
   readonly #log: Logger
   readonly #uses = new Map<FileInode, Use>()
-  /** Descriptors on their way out: opening the same file again has to wait for what they record last. */
+  /**
+   * Descriptors on their way out: opening the same file again has to wait for what they record
+   * last.
+   */
   readonly #closing = new Map<FileInode, Promise<void>>()
-  /** `writeSeq` of a staged file at its last promise, so that a close without writes costs nothing. */
+  /**
+   * `writeSeq` of a staged file at its last promise, so that a close without writes costs nothing.
+   */
   readonly #promised = new Map<string, number>()
 
   /** Called when an upload of ours became the version of a file. */
@@ -76,8 +82,9 @@ export class Writer {
   }
 
   /**
-   * A new file is dirty from the start: it has to reach the service even when nothing is written. Returns at once;
-   * whoever works on the file next waits for its bytes to have a place, and hears when they cannot.
+   * A new file is dirty from the start: it has to reach the service even when nothing is written.
+   * Returns at once; whoever works on the file next waits for its bytes to have a place, and hears
+   * when they cannot.
    */
   create(file: FileInode): void {
     this.#use(file, nothing, async () => {}).catch(() => {})
@@ -116,7 +123,8 @@ export class Writer {
   }
 
   /**
-   * Reads a dirty file: what was written, and the version underneath where nothing was. Undefined: it is clean by now.
+   * Reads a dirty file: what was written, and the version underneath where nothing was. Undefined:
+   * it is clean by now.
    */
   async read(
     file: FileInode,
@@ -138,8 +146,8 @@ export class Writer {
   }
 
   /**
-   * Returns once the bytes written so far are in the journal under the name of now: a killed process cannot lose
-   * them. `durable`: nor a power cut. Does nothing for a clean file.
+   * Returns once the bytes written so far are in the journal under the name of now: a killed
+   * process cannot lose them. `durable`: nor a power cut. Does nothing for a clean file.
    */
   async promise(file: FileInode, durable = false): Promise<void> {
     await this.#useDirty(file, async (staged) => {
@@ -149,12 +157,18 @@ export class Writer {
     })
   }
 
-  /** Writes name and times of now into the staging file, so that it can tell them without the state file. */
+  /**
+   * Writes name and times of now into the staging file, so that it can tell them without the state
+   * file.
+   */
   async describe(file: FileInode): Promise<void> {
     if (file.promised) await this.#useDirty(file, (staged) => staged.describe(this.#about(file)))
   }
 
-  /** Takes the bytes as they are, gaps filled and hashed, and hands them to `work`; a clean file has none. */
+  /**
+   * Takes the bytes as they are, gaps filled and hashed, and hands them to `work`; a clean file
+   * has none.
+   */
   async snapshot(file: FileInode, work: (snapshot: Snapshot) => Promise<void>): Promise<void> {
     await this.#useDirty(file, async (staged) => {
       const isClone =
@@ -200,7 +214,10 @@ export class Writer {
     await this.#drop(id)
   }
 
-  /** The file is being removed: after a crash its unsaved bytes must not bring it back. Whoever has it open keeps them. */
+  /**
+   * The file is being removed: after a crash its unsaved bytes must not bring it back. Whoever has
+   * it open keeps them.
+   */
   renounce(file: FileInode): void {
     if (file.stagedId !== undefined && file.promised) this.#state.discard(file.stagedId)
   }
@@ -236,8 +253,9 @@ export class Writer {
   }
 
   /**
-   * Parts a file from its unsaved bytes, at once and in one transaction. Returns the id of the staged file, which is on
-   * record to be dropped; whoever still works on it goes on with the old one.
+   * Parts a file from its unsaved bytes, at once and in one transaction. Returns the id of the
+   * staged file, which is on record to be dropped; whoever still works on it goes on with the old
+   * one.
    */
   async #retire(file: FileInode, then: () => void = () => {}): Promise<string | undefined> {
     const id = file.stagedId
@@ -347,7 +365,9 @@ export class Writer {
     }
   }
 
-  /** A clean file, or one that nobody has open, needs no descriptor: ten thousand may be waiting. */
+  /**
+   * A clean file, or one that nobody has open, needs no descriptor: ten thousand may be waiting.
+   */
   async #closeUnused(file: FileInode, use: Use): Promise<void> {
     if (use.users > 0 || !(use.retired || file.opens === 0)) return
     if (this.#uses.get(file) === use) this.#uses.delete(file)
@@ -360,7 +380,8 @@ export class Writer {
   async #close(file: FileInode, use: Use): Promise<void> {
     try {
       const staged = await use.file
-      // Without a record the bytes could not be taken up again; `truncate` without `open` comes by here.
+      // Without a record the bytes could not be taken up again; `truncate` without `open` comes by
+      // here.
       if (!use.retired && this.#promised.get(staged.id) !== staged.writeSeq)
         await this.#record(file, staged)
       await staged.close()
@@ -413,7 +434,9 @@ export class Writer {
   }
 }
 
-/** The version whose bytes show through a new staged file, as of the moment at which that is made. */
+/**
+ * The version whose bytes show through a new staged file, as of the moment at which that is made.
+ */
 type Base = (file: FileInode) => RemoteFile | undefined
 
 const remoteOf: Base = (file) => file.remote

@@ -7,8 +7,11 @@ import type { Logger } from '../base/log.ts'
 import type { Call } from './call.ts'
 import { isWeiyunError, WeiyunError } from './errors.ts'
 
-const USER_AGENT =
-  'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/37.0.2062.94 Safari/537.36'
+const USER_AGENT = [
+  'Mozilla/5.0 (X11; Linux x86_64)',
+  'AppleWebKit/537.36 (KHTML, like Gecko)',
+  'Chrome/37.0.2062.94 Safari/537.36',
+].join(' ')
 
 /** Longer replies are not listings of this service (65,535 entries of some hundred bytes). */
 const REPLY_BYTES_MAX = 256 * 1024 * 1024

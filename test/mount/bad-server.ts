@@ -1,5 +1,5 @@
-// A service that misbehaves: programs get the right bytes or an error within the limits, never a wrong byte, never
-// a hang, and the mount is as good as before when the service is.
+// A service that misbehaves: programs get the right bytes or an error within the limits, never a
+// wrong byte, never a hang, and the mount is as good as before when the service is.
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import type { Admin } from '../../src/standin/admin/admin.ts'
@@ -8,9 +8,13 @@ import { errno, mountTest, names, Rig } from '../fixtures/mount.ts'
 
 const KiB = 1024
 const MiB = 1024 * 1024
-/** Short, so that what never answers is given up soon; long enough for a machine with other work. */
+/**
+ * Short, so that what never answers is given up soon; long enough for a machine with other work.
+ */
 const LIMITS = ['--timeout', '3s']
-/** How a command can be answered badly. The client gives nonsense one more chance, the rest three. */
+/**
+ * How a command can be answered badly. The client gives nonsense one more chance, the rest three.
+ */
 const BAD_REPLIES: Fault[] = [
   { kind: 'html', times: 1 },
   { kind: 'malformed', times: 1 },

@@ -1,11 +1,14 @@
-// Two devices change one drive: whatever both did is kept, visible and said, and nothing goes that the other
-// changed since we looked.
+// Two devices change one drive: whatever both did is kept, visible and said, and nothing goes that
+// the other changed since we looked.
 import { open, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { mountTest, names, Rig, text, until } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
-/** Nothing is sent before somebody waits for it, and nothing is looked at again before it is asked for. */
+/**
+ * Nothing is sent before somebody waits for it, and nothing is looked at again before it is asked
+ * for.
+ */
 const STILL = ['--write-back', '1h', '--dir-ttl', '1h']
 const CONFLICT = /^(.*) \(conflict \d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d\)(\.[a-z]+)?$/
 const bytes = (content: string) => ({ content: Buffer.from(content) })

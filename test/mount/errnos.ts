@@ -1,5 +1,5 @@
-// Every errno that a program can hear from the mount, provoked. Elsewhere: names that are too long or no text
-// (names.ts), a full cache (cache-dir.ts), what bad replies lead to (bad-server.ts).
+// Every errno that a program can hear from the mount, provoked. Elsewhere: names that are too long
+// or no text (names.ts), a full cache (cache-dir.ts), what bad replies lead to (bad-server.ts).
 import {
   link,
   mkdir,

@@ -1,4 +1,5 @@
-// kill -9 of the program: what close(2) or fsync(2) promised is there at the next mount, and reaches the service.
+// kill -9 of the program: what close(2) or fsync(2) promised is there at the next mount, and
+// reaches the service.
 import { open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'

@@ -1,5 +1,6 @@
-// The service does what it was asked and the reply is lost, or the request is done twice: every command can be
-// repeated, so that one entry of the right name is there in the end, and nobody else's is touched.
+// The service does what it was asked and the reply is lost, or the request is done twice: every
+// command can be repeated, so that one entry of the right name is there in the end, and nobody
+// else's is touched.
 import t from 'tap'
 import type { Admin } from '../../src/standin/admin/admin.ts'
 import { mountTest, names, Rig } from '../fixtures/mount.ts'

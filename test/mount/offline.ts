@@ -1,12 +1,15 @@
-// Without the service: what is known is shown, what is here is read, and writes are taken for later. What cannot be
-// asked for is never taken for absent.
+// Without the service: what is known is shown, what is here is read, and writes are taken for
+// later. What cannot be asked for is never taken for absent.
 import { readFile, rename, stat, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { errno, mountTest, names, Rig, text, until } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
 const LATER = ['--write-back', '1h', '--drain', '0']
-/** The account's directories do not depend on the port, so this is the same service, and nobody answers there. */
+/**
+ * The account's directories do not depend on the port, so this is the same service, and nobody
+ * answers there.
+ */
 const UNREACHABLE = ['--service', 'http://127.0.0.1:1', '--timeout', '3s']
 
 /** Whichever comes first, the last attempt or the end of the user's patience. */

@@ -1,5 +1,6 @@
-// A new version in the place of an old one, with the program killed or the line cut at every point in between: one
-// of the two is on the service at any time, and the new one in the end. (edit.ts: what it costs.)
+// A new version in the place of an old one, with the program killed or the line cut at every point
+// in between: one of the two is on the service at any time, and the new one in the end. (edit.ts:
+// what it costs.)
 import { readFile, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { mountTest, Rig, sha1, text, until } from '../fixtures/mount.ts'
@@ -8,7 +9,10 @@ const CRASH_POINTS = ['hashed', 'begins', 'replied', 'recorded', 'confirmed'].ma
   (point) => `upload:${point}`,
 )
 
-/** Starts the program to die at a point in its code, as by `kill -9`. Whether the mount was usable before. */
+/**
+ * Starts the program to die at a point in its code, as by `kill -9`. Whether the mount was usable
+ * before.
+ */
 async function startToCrash(rig: Rig, point: string): Promise<boolean> {
   rig.bench.env.WEIYUN_MOUNT_CRASH = point
   const isUp = await rig.start().then(
@@ -139,7 +143,8 @@ mountTest(t, 'mkdir, files, renames and removals keep their order across crashes
   let crashes = 0
   for (const point of ['mkdir:replied', 'move:replied', 'upload:replied', 'remove:replied']) {
     const isUp = await startToCrash(rig, point)
-    // What the point stands for may have been done already, by an earlier run on its way to another one.
+    // What the point stands for may have been done already, by an earlier run on its way to
+    // another one.
     const isDone =
       isUp &&
       (await rig.sync().then(

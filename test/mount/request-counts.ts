@@ -1,4 +1,5 @@
-// What work costs in requests. Services of this kind punish scans, and a round trip is what a user waits for.
+// What work costs in requests. Services of this kind punish scans, and a round trip is what a user
+// waits for.
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { errno, mountTest, names, Rig } from '../fixtures/mount.ts'

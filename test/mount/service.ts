@@ -95,7 +95,8 @@ async function asInstalled(bench: MountBench, place: string, script: string, ...
     mode: 0o755,
   })
   // Of tap, whose loader knows no program without a suffix.
-  const whole = `unset NODE_OPTIONS; mount -t tmpfs none "$(dirname "$1")" && cp "$2" "$1"; shift 2; ${script}`
+  const shadow = 'mount -t tmpfs none "$(dirname "$1")" && cp "$2" "$1"; shift 2'
+  const whole = `unset NODE_OPTIONS; ${shadow}; ${script}`
   const argv = ['-m', 'sh', '-euc', whole, 'sh', place, program, ...args]
   return run('unshare', argv, { env: bench.env })
 }

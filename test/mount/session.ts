@@ -1,12 +1,15 @@
-// A session that ends while the drive is mounted: what is here goes on working, what is unsent waits, and a new
-// session file is all that it takes.
+// A session that ends while the drive is mounted: what is here goes on working, what is unsent
+// waits, and a new session file is all that it takes.
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { errno, mountTest, names, Rig, text, until } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
 
-/** Whether everything could be sent; a `sync` that comes before the news of a new session is told of the old one. */
+/**
+ * Whether everything could be sent; a `sync` that comes before the news of a new session is told
+ * of the old one.
+ */
 async function isSynced(rig: Rig): Promise<boolean> {
   return rig.sync().then(
     () => true,

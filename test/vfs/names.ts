@@ -1,4 +1,5 @@
-// Names travel to the service and back unchanged, whatever they are; strangers' names are shown as they are.
+// Names travel to the service and back unchanged, whatever they are; strangers' names are shown as
+// they are.
 import t from 'tap'
 import { checkName, sideName, toService, toShown } from '../../src/vfs/names.ts'
 import { Random } from '../fixtures/random.ts'

@@ -1,5 +1,5 @@
-// Two devices change one drive at random, with faults and restarts between; afterwards both see the same, and
-// nothing that somebody wrote and nobody removed is missing.
+// Two devices change one drive at random, with faults and restarts between; afterwards both see
+// the same, and nothing that somebody wrote and nobody removed is missing.
 
 import { constants } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -37,7 +37,10 @@ class TwoSides {
   readonly dir: string
   vfs!: Vfs
   #texts = 0
-  /** Contents that some device wrote; `undefined`: removed or replaced on purpose by somebody since. */
+  /**
+   * Contents that some device wrote; `undefined`: removed or replaced on purpose by somebody
+   * since.
+   */
   readonly alive = new Map<string, boolean>()
 
   constructor(dir: string, random: Random, drive: MemoryDrive) {
@@ -116,8 +119,8 @@ class TwoSides {
   }
 
   /**
-   * Does something that takes the file at `path` away. Which file that is, is known only afterwards: a listing may
-   * put another device's file in the place in the middle of it.
+   * Does something that takes the file at `path` away. Which file that is, is known only
+   * afterwards: a listing may put another device's file in the place in the middle of it.
    */
   async taking(path: string, act: () => Promise<void>): Promise<void> {
     const { vfs } = this
@@ -189,7 +192,8 @@ class TwoSides {
       return `their put ${path}${name} ${text}`
     }
     if (kind === 'mkdir' && here === undefined) this.drive.mkdir(key, name)
-    // Only files go: what a device loses by removing a directory with strangers' files in it is its own doing.
+    // Only files go: what a device loses by removing a directory with strangers' files in it is
+    // its own doing.
     if (kind === 'drop' && here?.kind === 'file') {
       this.gone(this.drive.tree().get(path + name))
       this.drive.drop(key, name)

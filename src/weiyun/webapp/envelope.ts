@@ -1,7 +1,10 @@
-// The three envelopes of the webapp dialect, as pure functions (protocol notes, webapp 2, 7.1, 7.2).
+// The three envelopes of the webapp dialect, as pure functions (protocol notes, webapp 2, 7.1,
+// 7.2).
 //
-// Command: {"req_header": "<JSON>", "req_body": "<JSON>"}, both texts; message key with a dot in front.
-//   Reply: {"ret", "data": {"rsp_header", "rsp_body": {"RspMsg_body": {fields}}}}, or {"ret", "msg"}.
+// Command: {"req_header": "<JSON>", "req_body": "<JSON>"}, both texts; message key with a dot in
+// front.
+//   Reply: {"ret", "data": {"rsp_header", "rsp_body": {"RspMsg_body": {fields}}}},
+//          or {"ret", "msg"}.
 // Upload: objects instead of texts, no ext_req_head, message key without the dot.
 //   Reply: {"rsp_header", "rsp_body": {"RspMsg_body": {"weiyun.<Name>MsgRsp_body": {fields}}}}.
 // Upload as JSON: the same with a fuller header.

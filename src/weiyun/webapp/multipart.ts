@@ -1,4 +1,5 @@
-// The body in which uploads travel (protocol notes, webapp 7.1; vectors "multipart"). Lines end in CRLF:
+// The body in which uploads travel (protocol notes, webapp 7.1; vectors "multipart"). Lines end in
+// CRLF:
 //
 //   --B  Content-Disposition: form-data; name="json"
 //        (no type: with one the service refuses it)

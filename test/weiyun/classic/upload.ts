@@ -23,6 +23,9 @@ import {
 import { Random } from '../../fixtures/random.ts'
 import { sourceOf } from '../../fixtures/upload-source.ts'
 
+/** What the service puts before a reply to a form. */
+const DOMAIN = 'document.domain="weiyun.com";'
+
 const CHUNK = 131072
 const HELLO = Buffer.from('hello')
 const OK = jsonp({ results: [{ result: 0 }] })
@@ -203,8 +206,9 @@ t.test('long names go by POST', async (t) => {
       'weiyun.DiskFileUploadMsgRsp_body': wanted(service, { file_exist: 1, filename }),
     }
     const json = JSON.stringify({ rsp_header: { retcode: 0 }, rsp_body: { RspMsg_body: message } })
+    const callback = seen.query.get('callback')
     return {
-      body: `<script>document.domain="weiyun.com";try{parent.${seen.query.get('callback')}(${json})}catch(e){};</script>`,
+      body: `<script>${DOMAIN}try{parent.${callback}(${json})}catch(e){};</script>`,
     }
   })
   t.match(await drive.upload(SUB, name, sourceOf(HELLO)), { name })
@@ -615,7 +619,12 @@ t.test('in one form, where chunks are not known', async (t) => {
   const boundary = /^multipart\/form-data; boundary=(\S+)$/.exec(
     form.headers['content-type'] ?? '',
   )?.[1]
-  const head = `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="filename"\r\nContent-Type: application/octet-stream\r\n\r\n`
+  const head = [
+    `--${boundary}`,
+    'Content-Disposition: form-data; name="file"; filename="filename"',
+    'Content-Type: application/octet-stream',
+    '\r\n',
+  ].join('\r\n')
   const tail = `\r\n--${boundary}--\r\n`
   t.ok(form.body.equals(Buffer.concat([Buffer.from(head), content, Buffer.from(tail)])))
 
