@@ -206,6 +206,7 @@ export class Vfs {
       account.spent(file.size)
       files.sent(file)
     }
+    writeBack.onFull = () => void account.refresh().catch(() => {})
     writeBack.onDoubt = (ino) => {
       const dir = tree.dir(ino)
       listings.renew(dir, 'background').catch(() => {})

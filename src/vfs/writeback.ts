@@ -152,13 +152,22 @@ export class WriteBack {
     { signal, idleMs }: SettleOptions = {},
   ): Promise<void> {
     const wanted = new Set<FileInode>()
+    /** What was the matter with an entry before: only another attempt tells whether it still is. */
+    const past = new Map<Inode, unknown>()
     this.#hurry++
     try {
       for (;;) {
         const left = this.#tree.pending().filter((inode) => includes(inode) && !isHeldBack(inode))
         if (left.length === 0) return
-        for (const inode of left) this.#want(inode, wanted)
-        const failed = left.find((inode) => inode.error !== undefined)
+        for (const inode of left) {
+          this.#want(inode, wanted)
+          if (inode.error === undefined || past.has(inode)) continue
+          past.set(inode, this.#refusals.get(inode.ino))
+          this.#schedule(inode, 0)
+        }
+        const failed = left.find(
+          (inode) => inode.error !== undefined && this.#refusals.get(inode.ino) !== past.get(inode),
+        )
         if (failed !== undefined) throw this.#refusal(failed)
         if (this.connection === 'expired') throw new VfsError('EACCES', 'the session has expired')
         signal?.throwIfAborted()
@@ -387,6 +396,7 @@ export class WriteBack {
         this.#tree.save(inode)
       }
       if (isWeiyunError(error, 'NOT_FOUND')) this.#doubtPlace(inode)
+      if (isWeiyunError(error, 'NO_SPACE', 'QUOTA')) this.onFull()
       this.#refusals.set(inode.ino, error)
       this.#schedule(inode, refused ? REFUSED_PAUSE_MS : backOffMs(failures))
     }
@@ -400,6 +410,9 @@ export class WriteBack {
       if (dir?.kind === 'dir') this.onDoubt(dir.ino)
     }
   }
+
+  /** Called when the service says that the drive is full: what we know of the quota is too good. */
+  onFull: () => void = () => {}
 
   /** Called with the inode number of a directory whose place on the service is in doubt. */
   onDoubt: (ino: number) => void = () => {}

@@ -106,7 +106,7 @@ mountTest(
       // What the cache always leaves free is 64 MiB.
       await run('mount', ['-t', 'tmpfs', '-o', 'size=90m', 'none', disk])
     } catch {
-      return t.skip('only root can make a small disk')
+      return void t.plan(0, 'only root can make a small disk')
     }
     t.teardown(() => run('umount', ['-l', disk]))
     const rig = await Rig.open(t, {

@@ -201,3 +201,34 @@ mountTest(t, 'ESTALE: the version that was opened is gone from the service', asy
     t.ok((await readFile(rig.path(path))).equals(await rig.admin.read({ path })), path)
   }
 })
+
+mountTest(t, 'quota full: new writes get ENOSPC, queued files are kept and shown', async (t) => {
+  const rig = await Rig.open(t, {
+    args: ['--write-back', '1h'],
+    prepare: (admin) => admin.put({ path: 'there', size: MiB, seed: 1 }),
+  })
+  const content = Buffer.alloc(2 * MiB, 'queued')
+  await writeFile(rig.path('queued'), content)
+  rig.admin.setQuota({ totalSpace: 1.5 * MiB })
+  await t.rejects(rig.sync(), /full/)
+  const shown = async () => {
+    const { pending } = await rig.status()
+    t.match(pending, [{ path: '/queued', size: 2 * MiB, state: 'error', error: /1053|full|room/ }])
+    const state = await rig.run('getfattr --only-values -n user.weiyun.state queued')
+    t.match(state, /^error: /)
+  }
+  await shown()
+  await until(async () => (await rig.status()).quota?.total === 1.5 * MiB, 'the quota of now')
+  t.equal(await errno(writeFile(rig.path('new'), Buffer.alloc(MiB))), 'ENOSPC')
+  await unlink(rig.path('new'))
+  t.ok((await readFile(rig.path('queued'))).equals(content), 'what is queued is there')
+  t.same(rig.remoteNames(), ['there'])
+  await rig.kill()
+  await rig.start()
+  await shown()
+
+  rig.admin.setQuota({ totalSpace: 10 * MiB })
+  await rig.sync()
+  t.ok((await rig.admin.read({ path: 'queued' })).equals(content))
+  t.same((await rig.status()).pending, [])
+})
