@@ -27,8 +27,12 @@ async function files(dir: string): Promise<string[]> {
 }
 
 async function bytesOnDisk(dir: string): Promise<number> {
+  // The sweep after a kill may take a stray file away between the two looks.
   const sizes = await Promise.all(
-    (await files(dir)).map(async (path) => (await stat(path)).blocks * 512),
+    (await files(dir)).map(async (path) => {
+      const found = await stat(path).catch(() => undefined)
+      return (found?.blocks ?? 0) * 512
+    }),
   )
   return sizes.reduce((sum, size) => sum + size, 0)
 }
