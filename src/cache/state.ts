@@ -242,6 +242,10 @@ export class StateFile {
     return this.#get<{ value: string }>('SELECT value FROM meta WHERE key = ?', key)?.value
   }
 
+  removeMeta(key: string): void {
+    this.#run('DELETE FROM meta WHERE key = ?', key)
+  }
+
   setMeta(key: string, value: string): void {
     this.#run('INSERT OR REPLACE INTO meta VALUES (?, ?)', key, value)
   }

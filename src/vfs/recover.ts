@@ -1,6 +1,7 @@
 // What happens at the start of a run: unsent bytes are found again, whatever the last run died of.
 // Nothing here deletes bytes that were promised to a program.
 import { rename } from 'node:fs/promises'
+import PQueue from 'p-queue'
 import type { Logger } from '../base/log.ts'
 import type { StagedDescription, StagingArea } from '../cache/staging.ts'
 import { StateError, StateFile } from '../cache/state.ts'
@@ -34,6 +35,11 @@ function isLocked(error: unknown): boolean {
   return error instanceof Error && /locked/u.test(error.message)
 }
 
+/** In the state file while nobody has it open: it was closed in an orderly way. */
+const CLOSED = 'closed'
+/** Staged files looked into at once. */
+const LOOKS_MAX = 16
+
 interface RecoverParts {
   tree: Tree
   state: StateFile
@@ -46,13 +52,30 @@ export async function recover(parts: RecoverParts): Promise<void> {
   const { tree, state, staging, writer } = parts
   await writer.sweep()
   const found = new Set(await staging.list())
-  for (const row of state.pending()) {
-    const inode = tree.get(row.ino)
-    if (inode?.kind === 'file' && inode.stagedId !== undefined) checkStaged(parts, inode, found)
-  }
+  const dirty = tree.pending().filter((inode) => inode.kind === 'file' && inode.stagedId)
+  for (const file of dirty as FileInode[]) checkStaged(parts, file, found)
+  if (state.getMeta(CLOSED) === undefined) await learnSizes(parts, dirty as FileInode[])
+  state.removeMeta(CLOSED)
   for (const id of found) {
     if (state.byStaged(id) === undefined) await takeUp(parts, id)
   }
+}
+
+/** To be called last: the next run need not look into every staged file. */
+export function noteClosed(state: StateFile): void {
+  state.setMeta(CLOSED, '')
+}
+
+/** A killed program may have written or cut more than it recorded; what is shown must be what will be sent. */
+async function learnSizes({ tree, staging }: RecoverParts, files: FileInode[]): Promise<void> {
+  const queue = new PQueue({ concurrency: LOOKS_MAX })
+  const look = async (file: FileInode): Promise<void> => {
+    const description = await staging.describe(file.stagedId as string).catch(() => undefined)
+    if (description === undefined || description.size === file.stagedSize) return
+    file.stagedSize = description.size
+    tree.save(file)
+  }
+  await queue.addAll(files.map((file) => () => look(file)))
 }
 
 function checkStaged(

@@ -50,7 +50,9 @@ export class Tree {
     }
     for (const row of state.pending()) {
       const inode = this.#inodes.get(row.ino) ?? this.#adopt(fromRow(row))
-      this.#pending.add(inode.ino)
+      // Bytes that were never promised are not on record: without them nothing is left to do.
+      if (differs(inode)) this.#pending.add(inode.ino)
+      else inode.changedMs = undefined
     }
   }
 

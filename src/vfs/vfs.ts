@@ -38,7 +38,7 @@ import { Listings } from './listing.ts'
 import { localOnlyMatcher } from './local-only.ts'
 import { checkName } from './names.ts'
 import { Reader } from './reader.ts'
-import { openState, recover } from './recover.ts'
+import { noteClosed, openState, recover } from './recover.ts'
 import { Steps } from './steps.ts'
 import { Tree } from './tree.ts'
 import { Walk } from './walk.ts'
@@ -144,6 +144,7 @@ export class Vfs {
   readonly #hidden = new Map<string, FileInode>()
   #rooting: Promise<void> | undefined
   #draining = false
+  #isRecovered = false
   readonly files: Files
 
   private constructor(parts: VfsParts, opened: OpenedCache) {
@@ -238,6 +239,7 @@ export class Vfs {
         writer: vfs.#writer,
         log: parts.log,
       })
+      vfs.#isRecovered = true
       await vfs.#findRoot()
       vfs.#writeBack.start()
       return vfs
@@ -495,6 +497,7 @@ export class Vfs {
     await this.#fetcher.close()
     this.#listings.close()
     this.#tree.close()
+    if (this.#isRecovered) noteClosed(this.#state)
     await this.#blocks.close()
     await this.#hasher.close()
     await this.#state.close()
