@@ -27,6 +27,9 @@ const SKIP_BYTES_MAX = MiB
 const JUMPS_MAX = 3
 const CALM_BYTES = MiB
 
+/** A content is fetched for a check in pieces of this size. */
+const CHECKED_BYTES = MiB
+
 /** What one open handle remembers between reads. */
 export class ReadState {
   /** End of the last read. */
@@ -88,6 +91,21 @@ export class Reader {
     }
     this.#judge(content, state)
     return bytes
+  }
+
+  /**
+   * Fetches a content whole and checks it, for its bytes are to go into another one. Rejects with EIO when it arrived
+   * wrong. What the cache cannot hold at once is taken as it comes.
+   */
+  async ensureRight(source: Source): Promise<void> {
+    if (this.#blocks.verified(source.content)) return
+    const state = new ReadState()
+    try {
+      for (let at = 0; at < source.content.size; at += CHECKED_BYTES)
+        await this.read(source, state, at, CHECKED_BYTES)
+    } finally {
+      this.release(state)
+    }
   }
 
   /**

@@ -1,6 +1,6 @@
 // A service that misbehaves: programs get the right bytes or an error within the limits, never a
 // wrong byte, never a hang, and the mount is as good as before when the service is.
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { open, readFile, stat, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import type { Admin } from '../../src/standin/admin/admin.ts'
 import type { Fault } from '../../src/standin/faults.ts'
@@ -197,6 +197,25 @@ mountTest(
     t.ok(await isRight('large'), 'and no wrong byte stays in the cache')
   },
 )
+
+mountTest(t, 'an edit in place is never sent with bytes that arrived wrong', async (t) => {
+  const rig = await Rig.open(t, {
+    args: ['--write-back', '1h'],
+    prepare: (admin) => admin.put({ path: 'big', size: 10 * MiB, seed: 1 }),
+  })
+  const expected = await rig.admin.read({ path: 'big' })
+  const handle = await open(rig.path('big'), 'r+')
+  // All of it but the beginning, so that nobody has to read to the end.
+  const written = Buffer.alloc(9 * MiB, 'changed')
+  await handle.write(written, 0, 9 * MiB, MiB)
+  written.copy(expected, MiB)
+  await handle.close()
+  rig.admin.setFaults([{ kind: 'corrupted', match: 'ftn-get', times: 1 }])
+  await rig.sync()
+  t.equal(rig.admin.faults()[0]?.hits, 1)
+  t.ok((await rig.admin.read({ path: 'big' })).equals(expected))
+  t.ok((await readFile(rig.path('big'))).equals(expected))
+})
 
 mountTest(t, 'uploads into bad weather arrive whole and once', async (t) => {
   const rig = await Rig.open(t, { args: LIMITS })
