@@ -1,11 +1,12 @@
 // What may be mounted on: checked before anything is started.
-import { readdir, realpath, stat, statfs } from 'node:fs/promises'
+import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { askMount, NotRunning } from './control.ts'
 import { CliError, EXIT } from './exit.ts'
 import { fusermount } from './fuse-helper.ts'
 import { tr } from './language.ts'
 import { isBelow, isOurs, readMounts } from './mount-table.ts'
+import { probeMount } from './probe.ts'
 
 /** The canonical path of a directory to mount on, after every check. Rejects with a CliError. */
 export async function prepareMountpoint(path: string, keptApart: readonly string[]) {
@@ -52,12 +53,7 @@ async function replaceDeadMount(mountpoint: string): Promise<void> {
       tr('{mountpoint}: already mounted by process {pid}', { mountpoint, pid }),
     )
   }
-  // Not `stat`, which the kernel may answer from its cache.
-  const code = await statfs(mountpoint).then(
-    () => undefined,
-    (error: NodeJS.ErrnoException) => error.code,
-  )
-  if (code !== 'ENOTCONN') {
+  if ((await probeMount(mountpoint)) !== 'dead') {
     throw new CliError(
       EXIT.NO_INPUT,
       tr('{mountpoint}: already mounted, by a process that is silent', { mountpoint }),

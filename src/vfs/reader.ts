@@ -94,8 +94,8 @@ export class Reader {
   }
 
   /**
-   * Fetches a content whole and checks it, for its bytes are to go into another one. Rejects with EIO when it arrived
-   * wrong. What the cache cannot hold at once is taken as it comes.
+   * Fetches a content whole and checks it, for its bytes are to go into another one. Rejects with
+   * EIO when it arrived wrong. What the cache cannot hold at once is taken as it comes.
    */
   async ensureRight(source: Source): Promise<void> {
     if (this.#blocks.verified(source.content)) return

@@ -66,7 +66,10 @@ export function noteClosed(state: StateFile): void {
   state.setMeta(CLOSED, '')
 }
 
-/** A killed program may have written or cut more than it recorded; what is shown must be what will be sent. */
+/**
+ * A killed program may have written or cut more than it recorded; what is shown must be what will
+ * be sent.
+ */
 async function learnSizes({ tree, staging }: RecoverParts, files: FileInode[]): Promise<void> {
   const queue = new PQueue({ concurrency: LOOKS_MAX })
   const look = async (file: FileInode): Promise<void> => {

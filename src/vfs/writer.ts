@@ -302,7 +302,8 @@ export class Writer {
 
   async #fill(file: FileInode, staged: StagedFile): Promise<void> {
     const { base } = file
-    // What comes from the old version is to be part of a new one: a wrong byte would get a right hash there.
+    // What comes from the old version is to be part of a new one: a wrong byte would get a right
+    // hash there.
     if (base !== undefined && staged.extents.gaps(0, Math.min(base.size, staged.size)).length > 0)
       await this.#reader.ensureRight(this.#sourceOf(file, base))
     const state = new ReadState()

@@ -1,4 +1,5 @@
-// Ordinary programs at work in the mount, beyond copying (copy-tree.ts, rsync-twice.ts) and editing (edit.ts).
+// Ordinary programs at work in the mount, beyond copying (copy-tree.ts, rsync-twice.ts) and
+// editing (edit.ts).
 import { statfs, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { mountTest, Rig, sha1, text } from '../fixtures/mount.ts'
@@ -81,7 +82,8 @@ mountTest(t, 'programs that work on files where they are', async (t) => {
 
 mountTest(t, 'an archive comes out as it went in', async (t) => {
   const rig = await Rig.open(t)
-  await rig.run(`mkdir -p in/a/b; seq 1000 > in/a/one; : > in/a/b/empty; head -c 1M /dev/zero > in/two
+  await rig.run(`mkdir -p in/a/b; seq 1000 > in/a/one; : > in/a/b/empty
+    head -c 1M /dev/zero > in/two
     chmod 750 in/a; touch -d 2001-02-03 in/a/one
     tar cf packed.tar --format=posix in; mkdir out; tar xf packed.tar -C out
     diff -r in out/in; diff <(ls -lR --full-time in) <(cd out; ls -lR --full-time in)

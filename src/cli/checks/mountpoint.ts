@@ -1,17 +1,15 @@
 // Checks of the place that is to be mounted on, and of what is mounted already.
-import { access, constants, readdir, realpath, stat, statfs } from 'node:fs/promises'
+import { access, constants, readdir, realpath, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { askMount, NotRunning } from '../control.ts'
 import { reasonFor, remedyFor } from '../explain.ts'
 import { tr } from '../language.ts'
 import { isBelow, isOurs, readMounts } from '../mount-table.ts'
+import { probeMount } from '../probe.ts'
 import type { Status } from '../status.ts'
 import { inState } from '../status-view.ts'
 import { type Check, fail, ok, type Subject, type Verdict, warn } from './finding.ts'
 
-/** A mount that takes longer does not answer. */
-const ANSWER_MS = 5_000
 /** Failed files that are named one by one. */
 const NAMED_MAX = 5
 
@@ -122,13 +120,7 @@ async function statusOf(mountpoint: string): Promise<Status | 'silent' | undefin
 }
 
 async function deadMount(mountpoint: string): Promise<Verdict> {
-  const late = sleep(ANSWER_MS, 'ETIMEDOUT', { ref: false })
-  const looked = statfs(mountpoint).then(
-    () => undefined,
-    (error: NodeJS.ErrnoException) => error.code,
-  )
-  const code = await Promise.race([looked, late])
-  if (code === 'ENOTCONN') {
+  if ((await probeMount(mountpoint)) === 'dead') {
     return fail(
       tr('{mountpoint}: left behind by a process that was killed', { mountpoint }),
       tr('mount again, or run `weiyun-mount unmount --lazy`'),
