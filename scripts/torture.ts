@@ -1,10 +1,16 @@
-// Generated work on real mounts that are killed and disturbed, until the time is over. Each round follows from
-// its seed; what fails is printed with the seed that plays it again: `scripts/torture --seed N --rounds 1`.
+// Generated work on real mounts that are killed and disturbed, until the time is over. Each round
+// follows from its seed; what fails is printed with the seed that plays it again: `scripts/torture
+// --seed N --rounds 1`.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { playRound, type RoundOptions, type RoundResult } from '../test/fixtures/torture/round.ts'
+import {
+  abandonRound,
+  playRound,
+  type RoundOptions,
+  type RoundResult,
+} from '../test/fixtures/torture/round.ts'
 
 const { values } = parseArgs({
   options: {
@@ -14,12 +20,16 @@ const { values } = parseArgs({
     jobs: { type: 'string', default: '2' },
     kills: { type: 'boolean', default: true },
     faults: { type: 'boolean', default: true },
+    losses: { type: 'boolean', default: true },
+    failures: { type: 'string', default: '10' },
   },
   allowNegative: true,
 })
 
 /** Each player is a process: what stops one event loop stops no other round. */
 async function play(): Promise<void> {
+  // Nobody is left to hear how it ends.
+  process.once('disconnect', () => void abandonRound().finally(() => process.exit()))
   process.on('message', async (options: RoundOptions) => {
     process.send?.(await playRound(options))
   })
@@ -42,8 +52,9 @@ async function conduct(): Promise<void> {
     const player = fork(fileURLToPath(import.meta.url), [], { env })
     const ended = dead(player)
     ended.catch(() => {})
-    while (Date.now() < end && left-- > 0) {
-      const options: RoundOptions = { seed: seed++, kills: values.kills, faults: values.faults }
+    while (Date.now() < end && left-- > 0 && sums.failures < Number(values.failures)) {
+      const { kills, faults, losses } = values
+      const options: RoundOptions = { seed: seed++, kills, faults, losses }
       player.send(options)
       const [result] = (await Promise.race([once(player, 'message'), ended])) as [RoundResult]
       sums.rounds++

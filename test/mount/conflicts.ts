@@ -2,7 +2,7 @@
 // the other changed since we looked.
 import { open, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import t from 'tap'
-import { mountTest, names, Rig, text, until } from '../fixtures/mount.ts'
+import { errno, mountTest, names, Rig, text, until } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
 /**
@@ -58,6 +58,34 @@ mountTest(t, 'changed on both sides: both versions are kept, ours beside the oth
   ])
   t.equal(rig.log.match(/changed on two sides: both versions are kept/g)?.length, PATHS.length)
 })
+
+mountTest(
+  t,
+  'edited over bytes that are gone there: kept, shown, and hiding nothing',
+  async (t) => {
+    const rig = await Rig.open(t, {
+      args: STILL,
+      prepare: (admin) => admin.put({ path: 'file', size: 3 * MiB, seed: 1 }),
+    })
+    const handle = await open(rig.path('file'), 'r+')
+    await handle.write('ours'.repeat(128 * 1024), MiB)
+    await handle.close()
+    await rig.admin.put({ path: 'file', ...bytes('theirs') })
+    await t.rejects(rig.sync(), /the version that was edited in place is gone/)
+    t.same(await plainNames(rig), ['file', 'file !'])
+    t.equal(await text(rig.path('file')), 'theirs')
+    t.same(rig.remoteNames(), ['file'])
+    const [ours = ''] = (await names(rig.path())).filter((name) => CONFLICT.test(name))
+    t.match((await rig.status()).pending, [{ path: `/${ours}`, state: 'error' }])
+    const part = await open(rig.path(ours))
+    t.equal((await part.read(Buffer.alloc(4), 0, 4, MiB)).buffer.toString(), 'ours')
+    t.equal(await errno(part.read(Buffer.alloc(4), 0, 4, 0)), 'ESTALE')
+    await part.close()
+    await unlink(rig.path(ours))
+    await rig.sync()
+    t.same((await rig.status()).pending, [], 'until somebody removes it')
+  },
+)
 
 mountTest(t, 'changed there while we keep it open: ours goes beside it', async (t) => {
   const rig = await Rig.open(t, {

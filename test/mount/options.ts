@@ -1,4 +1,5 @@
-// What the options of a mount promise, by what a program in it sees and what is asked of the service.
+// What the options of a mount promise, by what a program in it sees and what is asked of the
+// service.
 import {
   chmod,
   chown,

@@ -169,6 +169,9 @@ t.test('a file that has another size by now', async (t) => {
   service.on('/data', other)
   await t.rejects(read(0, 10), { code: 'STALE' })
   t.equal(count(service, 'wy_down'), 2, 'at a fresh address too')
+
+  service.on('/data', { status: 416, headers: { 'content-range': 'bytes */77' } })
+  await t.rejects(read(100, 10), { code: 'STALE' }, 'and when it ends before that')
 })
 
 t.test('an interrupted body is not read twice', async (t) => {
