@@ -1,5 +1,6 @@
-// Asks a mount for a sign of life, in a process of its own: a call into a mount whose process hangs takes
-// a thread of the asker with it, and a Node process with such a thread cannot even exit.
+// Asks a mount for a sign of life, in a process of its own: a call into a mount whose process
+// hangs takes a thread of the asker with it, and a Node process with such a thread cannot even
+// exit.
 import { execFile } from 'node:child_process'
 
 const ANSWER_MS = 5_000
