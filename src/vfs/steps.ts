@@ -11,6 +11,7 @@ import {
   type RemoveItem,
   WeiyunError,
 } from '../weiyun/index.ts'
+import { isErrno } from './error.ts'
 import type { Attempt, DirInode, FileInode, Inode, RemoteFile, RemotePlace } from './inode.ts'
 import { type Listings, remoteFile } from './listing.ts'
 import type { SingleStep } from './plan.ts'
@@ -72,6 +73,18 @@ export class Steps {
   }
 
   async #upload(file: FileInode, dir: DirInode, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#sendSnapshot(file, dir, signal)
+    } catch (error) {
+      if (!isErrno(error, 'ESTALE')) throw error
+      // Ours cannot be made whole any more. At least it must not hide what the service has instead.
+      await this.#refreshAround(file, dir)
+      if (dir.shadows?.has(file.name)) this.#listings.yieldName(file, dir)
+      throw error
+    }
+  }
+
+  async #sendSnapshot(file: FileInode, dir: DirInode, signal: AbortSignal): Promise<void> {
     await this.#writer.snapshot(file, async (snapshot) => {
       crashPoint('upload:hashed')
       if (!snapshot.unchanged()) return

@@ -6,7 +6,8 @@ import type { BlockCache } from '../cache/blocks.ts'
 import type { Hasher } from '../cache/hasher.ts'
 import type { StagedAbout, StagedFile, StagingArea } from '../cache/staging.ts'
 import type { StateFile } from '../cache/state.ts'
-import { type UploadSource, WeiyunError } from '../weiyun/index.ts'
+import { isWeiyunError, type UploadSource, WeiyunError } from '../weiyun/index.ts'
+import { VfsError } from './error.ts'
 import type { Source } from './fetcher.ts'
 import type { FileInode, RemoteFile } from './inode.ts'
 import { type Reader, ReadState } from './reader.ts'
@@ -301,11 +302,15 @@ export class Writer {
   }
 
   async #fill(file: FileInode, staged: StagedFile): Promise<void> {
+<<<<<<< /tmp/weather/mine/src/vfs/writer.ts
+    await this.#checkBase(file, staged)
+=======
     const { base } = file
     // What comes from the old version is to be part of a new one: a wrong byte would get a right
     // hash there.
     if (base !== undefined && staged.extents.gaps(0, Math.min(base.size, staged.size)).length > 0)
       await this.#reader.ensureRight(this.#sourceOf(file, base))
+>>>>>>> /tmp/weather/n
     const state = new ReadState()
     for (const [start, end] of staged.extents.gaps(0, staged.size)) {
       for (let at = start; at < end; at += FILL_BYTES) {
@@ -314,6 +319,22 @@ export class Writer {
       }
     }
     this.#reader.release(state)
+  }
+
+  /**
+   * What comes from the old version is to be part of a new one: a wrong byte would get a right hash
+   * there. Rejects with ESTALE when that version is gone.
+   */
+  async #checkBase(file: FileInode, staged: StagedFile): Promise<void> {
+    const { base } = file
+    const gaps = staged.extents.gaps(0, Math.min(base?.size ?? 0, staged.size))
+    if (base === undefined || gaps.length === 0) return
+    try {
+      await this.#reader.ensureRight(this.#sourceOf(file, base))
+    } catch (error) {
+      if (!isWeiyunError(error, 'NOT_FOUND', 'STALE')) throw error
+      throw new VfsError('ESTALE', 'the version that was edited in place is gone', { cause: error })
+    }
   }
 
   async #underneath(file: FileInode, state: ReadState, from: number, to: number): Promise<Buffer> {

@@ -213,12 +213,16 @@ function mismatch(
     const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(String(headers['content-range']))
     const total = range?.[2] === '*' ? size : Number(range?.[2])
     if (Number(range?.[1]) === start && total === size) return undefined
-    if (range && total !== size) {
-      return new WeiyunError('STALE', `expected a file of ${size} bytes, it has ${total}`)
-    }
+    if (range && total !== size) return staleSize(size, total)
     return new WeiyunError('CORRUPT', `asked for ${start}-${end - 1} of ${size}, got another range`)
   }
+  const [, shorter] = /^bytes \*\/(\d+)$/.exec(String(headers['content-range'])) ?? []
+  if (status === 416 && shorter !== undefined) return staleSize(size, Number(shorter))
   return new WeiyunError(failureOf(status), `the data server answered HTTP ${status}`)
+}
+
+function staleSize(size: number, found: number): WeiyunError {
+  return new WeiyunError('STALE', `expected a file of ${size} bytes, it has ${found}`)
 }
 
 function failureOf(status: number): ErrorCode {
