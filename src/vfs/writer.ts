@@ -302,15 +302,7 @@ export class Writer {
   }
 
   async #fill(file: FileInode, staged: StagedFile): Promise<void> {
-<<<<<<< /tmp/weather/mine/src/vfs/writer.ts
     await this.#checkBase(file, staged)
-=======
-    const { base } = file
-    // What comes from the old version is to be part of a new one: a wrong byte would get a right
-    // hash there.
-    if (base !== undefined && staged.extents.gaps(0, Math.min(base.size, staged.size)).length > 0)
-      await this.#reader.ensureRight(this.#sourceOf(file, base))
->>>>>>> /tmp/weather/n
     const state = new ReadState()
     for (const [start, end] of staged.extents.gaps(0, staged.size)) {
       for (let at = start; at < end; at += FILL_BYTES) {
