@@ -62,7 +62,7 @@ function ownStep(tree: Tree, inode: Inode): Step {
     const isOpen = inode.writers > 0 || !inode.promised
     const ahead = isOpen && isMisplaced(inode) ? move(tree, inode, dir) : NOTHING
     if (!inode.promised || ahead.do === 'move') return ahead
-    return { do: 'upload', inode, dir }
+    return upload(tree, inode, dir)
   }
   if (inode.remote !== undefined) return isMisplaced(inode) ? move(tree, inode, dir) : NOTHING
   return inode.kind === 'dir' ? makeDir(tree, inode, dir) : NOTHING
@@ -95,6 +95,14 @@ function removeDir(tree: Tree, dir: DirInode): Step {
   // A directory goes with all that is in it: what was moved out, or removed by itself, goes first.
   const inside = tree.remoteChildren(dir).find((child) => child.changedMs !== undefined)
   return inside === undefined ? { do: 'remove', inode: dir } : { do: 'wait', on: inside }
+}
+
+function upload(tree: Tree, inode: FileInode, dir: DirInode): Step {
+  const step: Step = { do: 'upload', inode, dir }
+  const occupant = leavingOccupant(tree, inode, dir)
+  // Whose bytes are safe elsewhere, and which must not be taken for the upload's: it goes first.
+  const isMoving = occupant?.parent !== undefined && occupant.remote?.parent === dir.ino
+  return isMoving ? { do: 'wait', on: occupant, instead: step } : step
 }
 
 function makeDir(tree: Tree, inode: DirInode, dir: DirInode): Step {

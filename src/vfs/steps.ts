@@ -217,18 +217,15 @@ export class Steps {
     if (old !== undefined && old.id !== remote.id) this.#tree.bury(old)
   }
 
-  /**
-   * An entry that turns out to be another inode's: a leftover on its way out, or what a listing
-   * took for a new file.
-   */
+  /** An entry that turns out to be ours again: a leftover on its way out. */
   #disown(file: FileInode, id: string): void {
     const other = this.#tree.byRemoteId(id)
     if (other === undefined || other === file) return
-    if (other.busy) throw new WeiyunError('RESTART_TRANSFER', 'the entry is being changed')
+    // Somebody sees it as another file, with a place of its own: that it stays.
+    if (other.busy || other.parent !== undefined)
+      throw new WeiyunError('RESTART_TRANSFER', 'the service gave us an entry that is in use')
     other.remote = undefined
-    const isSeen = other.parent !== undefined
-    if (isSeen && other.kind === 'file' && other.stagedId === undefined) this.#tree.detach(other)
-    else this.#tree.settle(other)
+    this.#tree.settle(other)
   }
 
   /** The listing, not the reply, says that the service has our bytes. */

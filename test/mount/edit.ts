@@ -126,3 +126,19 @@ mountTest(t, 'cp inside the mount sends and fetches no byte', async (t) => {
   t.same(rig.remote().get('copy'), rig.remote().get('film'))
   await rig.run('cmp film copy')
 })
+
+mountTest(t, 'a copy under the name of a file that is on its way elsewhere', async (t) => {
+  const rig = await Rig.open(t, {
+    args: ['--write-back', '1h'],
+    prepare: async (admin) => {
+      admin.mkdir({ path: 'dir' })
+      await admin.put({ path: 'file', size: 1000, seed: 1 })
+    },
+  })
+  // The service has the bytes under that very name when it is asked again: they are not the copy.
+  rig.admin.setFaults([{ kind: 'lost-reply', match: '2301', times: 1 }])
+  await rig.run('mv file dir/file; cp dir/file file')
+  await rig.sync('/file')
+  t.equal(await rig.run('cmp file dir/file; find . -type f | sort'), './dir/file\n./file\n')
+  t.same(rig.remoteNames(), ['dir', 'dir/file', 'file'])
+})
