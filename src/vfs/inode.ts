@@ -24,12 +24,15 @@ export interface RemoteFile extends RemotePlace {
   readonly md5: string
 }
 
-/** An upload whose end was not heard of yet: what it may have left on the service. */
+/** What was begun on the service, and may have been done there: its end was not heard of yet. */
 export interface Attempt extends RemotePlace {
-  readonly sha1: string
-  readonly size: number
   /** When it began (ms). */
   readonly sinceMs: number
+}
+
+export interface UploadAttempt extends Attempt {
+  readonly sha1: string
+  readonly size: number
   /** With which it goes on. */
   readonly token?: string
 }
@@ -67,6 +70,7 @@ abstract class BaseInode {
 export class DirInode extends BaseInode {
   readonly kind = 'dir'
   remote: RemoteDir | undefined
+  attempt: Attempt | undefined
   /**
    * The children known here are all there are (as of some listing, or because we made the
    * directory).
@@ -101,7 +105,7 @@ export class FileInode extends BaseInode {
   base: RemoteFile | undefined
   /** Content that the unsaved bytes take the place of, as the staged file remembers it. */
   predecessor: { readonly sha1: string; readonly size: number } | undefined
-  attempt: Attempt | undefined
+  attempt: UploadAttempt | undefined
   /** Uploads of an earlier run are not on record: the service may have the bytes already. */
   unsure = false
   /** Never leaves this machine (see `local-only.ts`). */
@@ -140,6 +144,7 @@ function dirFromRow(row: InodeRow, dir: DirInode): DirInode {
   if (row.rid !== null && row.rparent !== null) {
     dir.remote = { parent: row.rparent, name: row.rname ?? '', key: row.rid }
   }
+  if (row.resume !== null) dir.attempt = JSON.parse(row.resume) as Attempt
   dir.listed = row.listed === 1
   dir.stamp = row.stamp ?? undefined
   return dir
@@ -160,7 +165,7 @@ function fileFromRow(row: InodeRow, file: FileInode): FileInode {
   file.stagedId = row.staged ?? undefined
   file.promised = row.promised === 1
   file.stagedSize = row.size ?? 0
-  if (row.resume !== null) file.attempt = JSON.parse(row.resume) as Attempt
+  if (row.resume !== null) file.attempt = JSON.parse(row.resume) as UploadAttempt
   file.localOnly = row.localonly === 1
   return file
 }
@@ -194,7 +199,7 @@ export function toRow(inode: Inode): InodeRow {
     size: keepsBytes ? file.stagedSize : null,
     changed: inode.changedMs ?? null,
     error: inode.error ?? null,
-    resume: file?.attempt === undefined ? null : JSON.stringify(file.attempt),
+    resume: inode.attempt === undefined ? null : JSON.stringify(inode.attempt),
     localonly: file?.localOnly ? 1 : 0,
   }
 }

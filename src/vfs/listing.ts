@@ -176,7 +176,7 @@ export class Listings {
         if (inode !== undefined) before.delete(inode)
         continue
       }
-      if (inode === undefined && entry.kind === 'file' && tree.isAttempted(dir, entry)) {
+      if (inode === undefined && tree.isAttempted(dir, entry)) {
         raced = true
         continue
       }

@@ -14,8 +14,8 @@ export type Step =
   | { do: 'upload'; inode: FileInode; dir: DirInode }
   | { do: 'move'; inode: Inode; dir: DirInode; name: string }
   | { do: 'remove'; inode: Inode }
-  /** To find out what an upload left that was given up. */
-  | { do: 'settle'; inode: FileInode }
+  /** To find out what came of an upload, or a directory, that was given up. */
+  | { do: 'settle'; inode: Inode }
 
 /** A step that is taken by itself; removals come in batches. */
 export type SingleStep = Extract<Step, { do: 'mkdir' | 'upload' | 'move' | 'settle' }>
@@ -52,9 +52,15 @@ function isAwaited(tree: Tree, inode: Inode, other: Inode): boolean {
 
 function ownStep(tree: Tree, inode: Inode): Step {
   if (inode.changedMs === undefined || inode.busy) return NOTHING
-  if (inode.kind === 'file' && isGivenUp(inode)) return { do: 'settle', inode }
+  if (isGivenUp(inode)) return { do: 'settle', inode }
   if (inode.parent === undefined)
     return inode.kind === 'file' ? removeFile(tree, inode) : removeDir(tree, inode)
+  if (inode.kind === 'dir' && inode.attempt !== undefined) {
+    // Where it was begun: what came of it there must not stay behind.
+    const dir = tree.get(inode.attempt.parent)
+    if (dir?.kind === 'dir' && isOnService(tree, dir))
+      return { do: 'mkdir', inode, dir, name: inode.attempt.name }
+  }
   const dir = tree.dir(inode.parent)
   if (!isOnService(tree, dir)) return { do: 'wait', on: dir }
   if (inode.kind === 'file' && inode.stagedId !== undefined) {
@@ -68,10 +74,11 @@ function ownStep(tree: Tree, inode: Inode): Step {
   return inode.kind === 'dir' ? makeDir(tree, inode, dir) : NOTHING
 }
 
-/** An upload was begun, and will not be repeated. */
-function isGivenUp(file: FileInode): boolean {
-  if (file.attempt === undefined) return false
-  return file.parent === undefined || file.stagedId === undefined || file.localOnly
+/** An upload or a directory was begun, and will not be repeated. */
+function isGivenUp(inode: Inode): boolean {
+  if (inode.attempt === undefined) return false
+  if (inode.parent === undefined) return true
+  return inode.kind === 'file' && (inode.stagedId === undefined || inode.localOnly)
 }
 
 function removeFile(tree: Tree, file: FileInode): Step {

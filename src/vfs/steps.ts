@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { crashPoint } from '../base/crash.ts'
 import {
+  type DirEntry,
   type Drive,
   type Entry,
   type FileEntry,
@@ -12,8 +13,9 @@ import {
   WeiyunError,
 } from '../weiyun/index.ts'
 import { isErrno } from './error.ts'
-import type { Attempt, DirInode, FileInode, Inode, RemoteFile, RemotePlace } from './inode.ts'
+import type { DirInode, FileInode, Inode, RemoteFile, RemotePlace, UploadAttempt } from './inode.ts'
 import { type Listings, remoteFile } from './listing.ts'
+import { toShown } from './names.ts'
 import type { SingleStep } from './plan.ts'
 import type { Tree } from './tree.ts'
 import type { Snapshot, Writer } from './writer.ts'
@@ -49,27 +51,59 @@ export class Steps {
 
   /** Takes a step other than a removal, which come in batches: `remove`. */
   async take(step: SingleStep, signal: AbortSignal): Promise<void> {
-    if (step.do === 'settle') return this.#settleAttempt(step.inode)
+    if (step.do === 'settle') return this.#settle(step.inode)
     if (step.do === 'mkdir') return this.#mkdir(step.inode, step.dir, step.name)
     if (step.do === 'upload') return this.#upload(step.inode, step.dir, signal)
     return this.#move(step.inode, step.dir, step.name)
   }
 
   async #mkdir(inode: DirInode, dir: DirInode, name: string): Promise<void> {
+    this.#attempt(inode, { parent: dir.ino, name, sinceMs: inode.attempt?.sinceMs ?? Date.now() })
+    crashPoint('mkdir:begins')
     try {
-      const entry = await this.#drive.makeDir(this.#refOf(dir), name, {
-        priority: 'background',
-      })
+      const entry = await this.#drive.makeDir(this.#refOf(dir), name, { priority: 'background' })
       crashPoint('mkdir:replied')
-      inode.remote = { parent: dir.ino, name: entry.name, key: entry.key }
-      this.#tree.touch(inode)
+      this.#made(inode, dir, entry)
     } catch (error) {
-      if (!isWeiyunError(error, 'EXISTS')) throw error
-      // Ours after a lost reply, or another device's: the listing brings the key. A file in the
-      // way is a conflict.
-      await this.#refreshAround(inode, dir)
-      if (inode.remote === undefined) this.#listings.yieldName(inode, dir)
+      if (isWeiyunError(error, 'EXISTS')) return this.#mergeDir(inode, dir, name)
+      if (isRefusal(error)) this.#attempt(inode, undefined)
+      throw error
     }
+  }
+
+  #made(inode: DirInode, dir: DirInode, { name, key }: DirEntry): void {
+    inode.attempt = undefined
+    inode.remote = { parent: dir.ino, name, key }
+    this.#tree.touch(inode)
+  }
+
+  /**
+   * A directory of that name was there: ours after a lost reply, or another device's, and then it
+   * is one directory in the end. A file in the way is a conflict.
+   */
+  async #mergeDir(inode: DirInode, dir: DirInode, name: string): Promise<void> {
+    const twin = await this.#leftDir(inode, dir, name)
+    if (twin !== undefined) {
+      inode.listed = false
+      return this.#made(inode, dir, twin)
+    }
+    inode.attempt = undefined
+    this.#tree.touch(inode)
+    if (inode.parent === dir.ino && toShown(name) === inode.name) await this.#settleName(inode, dir)
+  }
+
+  /** What a `mkdir` of ours made; while it is seen there, what another device made will do too. */
+  async #leftDir(inode: DirInode, dir: DirInode, name: string): Promise<DirEntry | undefined> {
+    const sinceMs = inode.attempt?.sinceMs ?? Date.now()
+    const isHere = inode.parent === dir.ino && toShown(name) === inode.name
+    const entries = await this.#entriesOf(dir)
+    return entries.find(
+      (entry): entry is DirEntry =>
+        entry.kind === 'dir' &&
+        entry.name === name &&
+        (isHere || entry.ctimeMs > sinceMs - CLOCK_SKEW_MS) &&
+        this.#tree.byRemoteId(entry.key) === undefined,
+    )
   }
 
   async #upload(file: FileInode, dir: DirInode, signal: AbortSignal): Promise<void> {
@@ -144,15 +178,29 @@ export class Steps {
    * On record before the service hears of it: whatever becomes of us, what it leaves there is
    * known to be ours.
    */
-  #attempt(file: FileInode, attempt: Attempt): void {
-    file.attempt = attempt
-    this.#tree.save(file)
+  #attempt<I extends Inode>(inode: I, attempt: I['attempt']): void {
+    inode.attempt = attempt
+    this.#tree.save(inode)
   }
 
   #canGoOn({ attempt }: FileInode, { source }: Snapshot): boolean {
     if (attempt?.token === undefined || !isContent(attempt, source)) return false
     const dir = this.#tree.get(attempt.parent)
     return dir?.kind === 'dir' && this.#listings.ref(dir) !== undefined
+  }
+
+  /** What was given up may have been done all the same; then it is undone. */
+  async #settle(inode: Inode): Promise<void> {
+    if (inode.kind === 'file') return this.#settleAttempt(inode)
+    const { attempt } = inode
+    const dir = attempt === undefined ? undefined : this.#tree.get(attempt.parent)
+    if (attempt !== undefined && dir?.kind === 'dir') {
+      await sleep(LATE_MS)
+      const left = await this.#leftDir(inode, dir, attempt.name)
+      if (left !== undefined) return this.#made(inode, dir, left)
+    }
+    inode.attempt = undefined
+    this.#tree.touch(inode)
   }
 
   /**
@@ -176,7 +224,7 @@ export class Steps {
   }
 
   async #leftOf(
-    attempt: Attempt,
+    attempt: UploadAttempt,
     dir: DirInode,
   ): Promise<{ remote: RemoteFile; complete: boolean }[]> {
     // What was on its way when the upload was given up is still to arrive.
@@ -486,8 +534,15 @@ function isContent(one: Content, other: Content): boolean {
  * An entry made by an upload: its bytes, not older, and its name but for what a clash adds to
  * that.
  */
-function isOf(attempt: Attempt, entry: FileEntry): boolean {
+function isOf(attempt: UploadAttempt, entry: FileEntry): boolean {
   const stem = attempt.name.replace(/(.)\.[^.]*$/su, '$1')
   const isNamedSo = entry.name === attempt.name || entry.name.startsWith(stem)
   return isContent(entry, attempt) && isNamedSo && entry.ctimeMs > attempt.sinceMs - CLOCK_SKEW_MS
+}
+
+/** The service was reached, and has not done it. */
+function isRefusal(error: unknown): boolean {
+  return (
+    isWeiyunError(error) && !error.retryable && !isWeiyunError(error, 'ABORTED', 'SESSION_EXPIRED')
+  )
 }

@@ -3,6 +3,7 @@
 // change is in the state file when the method returns (rows of a listing, which can be fetched
 // again, follow a little later).
 import type { StateFile } from '../cache/state.ts'
+import type { Entry } from '../weiyun/index.ts'
 import {
   DirInode,
   FileInode,
@@ -11,6 +12,7 @@ import {
   type RemoteDir,
   type RemoteFile,
   toRow,
+  type UploadAttempt,
 } from './inode.ts'
 import { toService, toShown } from './names.ts'
 import { Residents } from './residents.ts'
@@ -25,7 +27,7 @@ export class Tree {
   readonly #stripsDots: boolean
   readonly #inodes = new Residents()
   readonly #pending = new Set<number>()
-  readonly #attempted = new Set<FileInode>()
+  readonly #attempted = new Set<Inode>()
   /** Rows not written yet, with the id under which `byRemoteId` finds them. */
   readonly #later = new Map<Inode, string | undefined>()
   readonly #laterById = new Map<string, Inode>()
@@ -250,14 +252,16 @@ export class Tree {
   }
 
   /**
-   * True for what an upload of ours made whose end we have not heard of: no entry of somebody
-   * else.
+   * True for what may have been made by what we began without hearing of its end: no entry of
+   * somebody else.
    */
-  isAttempted(dir: DirInode, { sha1, size }: { sha1: string; size: number }): boolean {
-    return [...this.#attempted].some(
-      ({ attempt }) =>
-        attempt?.parent === dir.ino && attempt.sha1 === sha1 && attempt.size === size,
-    )
+  isAttempted(dir: DirInode, entry: Entry): boolean {
+    return [...this.#attempted].some((inode) => {
+      if (inode.kind !== entry.kind || inode.attempt?.parent !== dir.ino) return false
+      if (entry.kind === 'dir') return inode.attempt.name === entry.name
+      const { sha1, size } = inode.attempt as UploadAttempt
+      return sha1 === entry.sha1 && size === entry.size
+    })
   }
 
   /**
@@ -383,7 +387,6 @@ export class Tree {
   }
 
   #noteAttempt(inode: Inode): void {
-    if (inode.kind !== 'file') return
     if (inode.attempt === undefined) this.#attempted.delete(inode)
     else this.#attempted.add(inode)
   }
@@ -451,7 +454,7 @@ function isShownAs(inode: Inode, remoteName: string): boolean {
 /** What users of the mount see differs from what the service has. */
 function differs(inode: Inode): boolean {
   if (inode.ino === ROOT_INO) return false
-  if (inode.kind === 'file' && inode.attempt !== undefined) return true
+  if (inode.attempt !== undefined) return true
   if (inode.parent === undefined) return inode.remote !== undefined
   if (inode.kind === 'file') {
     if (inode.localOnly) return false
@@ -464,7 +467,7 @@ function differs(inode: Inode): boolean {
 function isGone(inode: Inode): boolean {
   if (inode.ino === ROOT_INO || inode.parent !== undefined || inode.remote !== undefined)
     return false
-  return inode.kind === 'dir' || (inode.opens === 0 && inode.attempt === undefined)
+  return inode.attempt === undefined && (inode.kind === 'dir' || inode.opens === 0)
 }
 
 /**

@@ -125,3 +125,29 @@ mountTest(t, 'a new file that was never closed is not half there', async (t) => 
   t.same(rig.remoteNames(), ['closed', 'synced'])
   t.equal(await rig.remoteText('synced'), 'promised')
 })
+
+mountTest(
+  t,
+  'a directory whose making was cut off is renamed, made anew, or removed',
+  async (t) => {
+    for (const kills of [false, true]) {
+      const rig = await Rig.open(t)
+      await names(rig.path())
+      rig.admin.setFaults([{ kind: 'lost-reply', match: 'dir_create' }])
+      await rig.run('mkdir one two')
+      await until(
+        () => rig.remote().has('one') && rig.remote().has('two'),
+        'the service to have both',
+      )
+      if (kills) await rig.kill()
+      rig.admin.setFaults([])
+      if (kills) await rig.start()
+      await rig.run('mv one 1; mkdir one; echo x > one/x; echo y > 1/y; rmdir two')
+      await rig.sync()
+      t.same(rig.remoteNames(), ['1', '1/y', 'one', 'one/x'])
+      await rig.refresh()
+      t.same(await names(rig.path()), ['1', 'one'])
+      await rig.stop()
+    }
+  },
+)
