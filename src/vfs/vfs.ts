@@ -208,6 +208,11 @@ export class Vfs {
       files.sent(file)
     }
     writeBack.onFull = () => void account.refresh().catch(() => {})
+    writeBack.onExpired = () =>
+      void account.refresh().then(
+        () => writeBack.heard(undefined),
+        () => {},
+      )
     writeBack.onDoubt = (ino) => {
       const dir = tree.dir(ino)
       listings.renew(dir, 'background').catch(() => {})

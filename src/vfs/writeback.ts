@@ -27,6 +27,9 @@ const BATCH_MS = 50
 const BATCH_MS_MAX = 1_000
 const COMMANDS_MAX = 4
 const SWEEP_MS = 15_000
+/** First and longest pause between two questions whether the session really is over; doubled. */
+const PROBE_PAUSE_MS_MIN = 2_000
+const PROBE_PAUSE_MS_MAX = 10 * 60_000
 /** Files opened, hashed or put away while the others fill the drive's upload lane. */
 const PREPARED_MAX = 6
 /** Looking at all that is left after each entry would cost more than sending it. */
@@ -71,6 +74,7 @@ export class WriteBack {
   readonly #watchers = new Set<() => void>()
   #removalTimer: NodeJS.Timeout | undefined
   #sweepTimer: NodeJS.Timeout | undefined
+  #probeTimer: NodeJS.Timeout | undefined
   #gatheredMs = 0
   #pauseTimer: NodeJS.Timeout | undefined
   #pauses = 0
@@ -101,6 +105,7 @@ export class WriteBack {
     for (const timer of this.#timers.values()) clearTimeout(timer)
     clearTimeout(this.#removalTimer)
     clearTimeout(this.#pauseTimer)
+    clearTimeout(this.#probeTimer)
     clearInterval(this.#sweepTimer)
     for (const abort of this.#aborts.values()) abort.abort()
     this.#uploads.clear()
@@ -130,7 +135,7 @@ export class WriteBack {
    * What somebody else heard of the service: whether it answers, and whether it knows our session.
    */
   heard(error: unknown): void {
-    if (isWeiyunError(error, 'SESSION_EXPIRED')) this.connection = 'expired'
+    if (isWeiyunError(error, 'SESSION_EXPIRED')) this.#expired()
     else if (isWeiyunError(error, 'UNREACHABLE', 'TIMEOUT')) this.connection = 'unreachable'
     else if (error === undefined && this.connection !== 'ok') {
       this.connection = 'ok'
@@ -209,6 +214,19 @@ export class WriteBack {
     for (const inode of this.#tree.pending()) {
       if (!this.#timers.has(inode.ino) && !inode.busy) this.#schedule(inode, 0)
     }
+  }
+
+  /** One refusal may have been the service's mistake: nobody should have to log in for it. */
+  #expired(probePauseMs = PROBE_PAUSE_MS_MIN): void {
+    this.connection = 'expired'
+    if (this.#stopped || this.#probeTimer !== undefined) return
+    this.#probeTimer = setTimeout(() => {
+      this.#probeTimer = undefined
+      if (this.connection !== 'expired') return
+      this.onExpired()
+      this.#expired(Math.min(2 * probePauseMs, PROBE_PAUSE_MS_MAX))
+    }, probePauseMs)
+    this.#probeTimer.unref()
   }
 
   async #nextChange(signal: AbortSignal | undefined, idleMs: number | undefined): Promise<void> {
@@ -375,7 +393,7 @@ export class WriteBack {
     if (isWeiyunError(error, 'ABORTED')) {
       this.#schedule(inode, this.#quietLeft(inode))
     } else if (isWeiyunError(error, 'SESSION_EXPIRED')) {
-      this.connection = 'expired'
+      this.#expired()
       this.#log.warn(
         'the session has expired: unsaved files stay in the journal until there is a new one',
       )
@@ -413,6 +431,12 @@ export class WriteBack {
 
   /** Called when the service says that the drive is full: what we know of the quota is too good. */
   onFull: () => void = () => {}
+
+  /**
+   * Called now and then while the session is thought to be over; whoever asks says what he
+   * `heard`.
+   */
+  onExpired: () => void = () => {}
 
   /** Called with the inode number of a directory whose place on the service is in doubt. */
   onDoubt: (ino: number) => void = () => {}

@@ -88,6 +88,15 @@ mountTest(t, 'session expired in the middle of uploads: each file arrives once',
   t.ok((announced?.requests ?? 0) - (announced?.refused ?? 0) <= COUNT + 1, 'none was sent twice')
 })
 
+mountTest(t, 'one refusal of a valid session: the queue goes on by itself', async (t) => {
+  const rig = await Rig.open(t)
+  rig.admin.setFaults([{ kind: 'expired-session', match: '2301', times: 2 }])
+  await writeFile(rig.path('file'), 'content')
+  await until(async () => (await rig.status()).session === 'expired', 'it is believed at first')
+  await until(() => rig.remoteNames().includes('file'), 'nobody had to log in')
+  t.equal((await rig.status()).session, 'ok')
+})
+
 mountTest(
   t,
   'session expired between mounts: what is known is served, what is unsent stays',
