@@ -1,10 +1,11 @@
 // Generated work on real mounts that are killed and disturbed, until the time is over. Each round
 // follows from its seed; what fails is printed with the seed that plays it again: `scripts/torture
-// --seed N --rounds 1`.
+// --seed N --rounds 1`, with the same `--dialect`.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { DIALECT, dialectNamed } from '../test/fixtures/dialect.ts'
 import {
   abandonRound,
   playRound,
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '1' },
     rounds: { type: 'string', default: '1000000' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 1e6)) },
+    dialect: { type: 'string', default: DIALECT },
     jobs: { type: 'string', default: '2' },
     kills: { type: 'boolean', default: true },
     faults: { type: 'boolean', default: true },
@@ -41,11 +43,12 @@ async function dead(player: ChildProcess): Promise<never> {
 }
 
 async function conduct(): Promise<void> {
+  const dialect = dialectNamed(values.dialect)
   const end = Date.now() + Number(values.minutes) * 60_000
   const sums = { rounds: 0, calls: 0, kills: 0, failures: 0 }
   let seed = Number(values.seed)
   let left = Number(values.rounds)
-  console.log(`torture: seed ${seed}`)
+  console.log(`torture: seed ${seed}, ${dialect}`)
   const job = async (): Promise<void> => {
     // The mount's calls wait in libuv's threads, and the service needs some of its own.
     const env = { ...process.env, UV_THREADPOOL_SIZE: '16' }
@@ -54,7 +57,7 @@ async function conduct(): Promise<void> {
     ended.catch(() => {})
     while (Date.now() < end && left-- > 0 && sums.failures < Number(values.failures)) {
       const { kills, faults, losses } = values
-      const options: RoundOptions = { seed: seed++, kills, faults, losses }
+      const options: RoundOptions = { seed: seed++, dialect, kills, faults, losses }
       player.send(options)
       const [result] = (await Promise.race([once(player, 'message'), ended])) as [RoundResult]
       sums.rounds++
@@ -62,7 +65,7 @@ async function conduct(): Promise<void> {
       sums.kills += result.kills
       if (result.failure === undefined) continue
       sums.failures++
-      console.log(`\nFAILED: seed ${options.seed}\n${result.failure}`)
+      console.log(`\nFAILED: seed ${options.seed}, ${dialect}\n${result.failure}`)
     }
     player.disconnect()
   }
