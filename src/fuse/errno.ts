@@ -12,7 +12,10 @@ export function toErrno(error: unknown, operation: string, log: Logger): number 
     log.error({ err: error, operation }, 'a system call failed in an unknown way')
     return -constants.errno.EIO
   }
-  if (UNUSUAL.has(name as string)) log.warn({ err: error, operation }, 'a system call failed')
+  // The kernel answers a stale open by asking again, and no program hears of it.
+  const isNews = name === 'ESTALE' && operation === 'open'
+  if (UNUSUAL.has(name as string) && !isNews)
+    log.warn({ err: error, operation }, 'a system call failed')
   return -number
 }
 

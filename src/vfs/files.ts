@@ -36,6 +36,8 @@ interface Handle {
  */
 interface Pages {
   content: string
+  /** Of that content, in bytes. */
+  size: number
   handles: number
 }
 
@@ -104,10 +106,25 @@ export class Files {
     return this.#handle(fh).file
   }
 
-  /** The size that this handle reads, which may be that of an older version. */
+  /** The size to show for a handle, which may read an older version. */
   sizeOf(fh: number): number {
     const { file, version } = this.#handle(fh)
-    return file.stagedId === undefined && version !== undefined ? version.size : file.size
+    if (file.stagedId !== undefined || version === undefined) return file.size
+    return Math.max(version.size, this.#sizeInUse(file))
+  }
+
+  /** The size to show for a file, whoever asks. */
+  shownSize(file: FileInode): number {
+    return file.stagedId === undefined ? Math.max(file.size, this.#sizeInUse(file)) : file.size
+  }
+
+  /**
+   * The kernel has one size for all who have a file open, and cuts what they read to it: while
+   * somebody reads an older version, the size is not to be less than he needs.
+   */
+  #sizeInUse(file: FileInode): number {
+    const pages = file.opens > 0 ? this.#pages.get(file) : undefined
+    return pages !== undefined && pages.handles > 0 ? pages.size : 0
   }
 
   async read(fh: number, offset: number, length: number): Promise<Buffer> {
@@ -171,7 +188,8 @@ export class Files {
     file.opens--
     if (writable) file.writers--
     const pages = this.#pages.get(file)
-    if (cached && pages !== undefined) pages.handles--
+    const isLast = cached && pages !== undefined && --pages.handles === 0
+    if (isLast && file.stagedId === undefined && pages.size > file.size) this.#showAnew(file)
     if (file.opens > 0) return
     if (file.parent === undefined) await this.#options.writer.discard(file)
     await this.#options.writer.release(file)
@@ -208,7 +226,17 @@ export class Files {
       handle.read.spoiled = undefined
     }
     const pages = this.#pages.get(file)
-    if (pages !== undefined) pages.content = this.#contentOf(file.remote)
+    if (pages === undefined) return
+    pages.content = this.#contentOf(file.remote)
+    pages.size = file.size
+  }
+
+  /** The kernel was shown a size that is not that of the newest version. */
+  #showAnew(file: FileInode): void {
+    if (file.parent === undefined) return
+    const { tree } = this.#options
+    file.unseen = true
+    tree.onInvalid(tree.dir(file.parent), file.name)
   }
 
   async #truncate(file: FileInode, size: number): Promise<void> {
@@ -273,7 +301,8 @@ export class Files {
     }
     handle.cached = true
     const keepCache = pages?.content === content
-    this.#pages.set(file, { content, handles: (pages?.handles ?? 0) + 1 })
+    const { size } = file.stagedId === undefined ? (handle.version ?? file) : file
+    this.#pages.set(file, { content, size, handles: (pages?.handles ?? 0) + 1 })
     return { keepCache, directIo: false }
   }
 

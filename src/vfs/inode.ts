@@ -112,6 +112,8 @@ export class FileInode extends BaseInode {
   localOnly = false
   /** Callers that wait for the service to have it: it is sent although it is open, and at once. */
   wanted = 0
+  /** Changed on the service, and since then nobody asked for its attributes. */
+  unseen = false
   /** Open handles, and how many of them may write. */
   opens = 0
   writers = 0

@@ -304,6 +304,7 @@ export class Listings {
       if (changed) {
         delete inode.own.mtime
         delete inode.own.atime
+        inode.unseen = true
         this.#invalid(inode)
         if (inode.parent === undefined && inode.changedMs !== undefined) {
           this.revive(inode)

@@ -265,7 +265,9 @@ export class Vfs {
   }
 
   async getattr(path: string): Promise<Stat> {
-    return this.#stat(await this.#resolve(path))
+    const inode = await this.#resolve(path)
+    if (inode.kind === 'file') inode.unseen = false
+    return this.#stat(inode)
   }
 
   getattrOf(fh: number): Stat {
@@ -282,9 +284,19 @@ export class Vfs {
     })
   }
 
+  /**
+   * Rejects with ESTALE, once, when another device changed the content since its attributes were
+   * asked for: whoever opens it is to ask for them first, as the kernel then does by itself.
+   */
   async open(path: string, flags: number): Promise<Opened> {
     if ((flags & (constants.O_WRONLY | constants.O_RDWR)) !== 0) this.#checkWritable()
-    return this.files.open(await this.#resolveFile(path), flags)
+    const file = await this.#resolveFile(path)
+    if (file.unseen) {
+      // The kernel may still have the old size, and would cut the new bytes to it.
+      file.unseen = false
+      throw new VfsError('ESTALE', 'changed since its attributes were asked for')
+    }
+    return this.files.open(file, flags)
   }
 
   async create(path: string, mode: number, flags: number): Promise<Opened> {
@@ -625,7 +637,8 @@ export class Vfs {
   // --- small parts
 
   #stat(inode: Inode): Stat {
-    return statOf(inode, this.#parts.options)
+    const size = inode.kind === 'file' ? this.files.shownSize(inode) : undefined
+    return statOf(inode, this.#parts.options, size)
   }
 
   #setMode(inode: Inode, mode: number): void {

@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { silentLogger } from '../../src/base/log.ts'
-import { Vfs } from '../../src/vfs/vfs.ts'
+import { isErrno } from '../../src/vfs/error.ts'
+import { type Opened, Vfs } from '../../src/vfs/vfs.ts'
 import { MemoryDrive } from '../fixtures/memory-drive.ts'
 import { Random } from '../fixtures/random.ts'
 
@@ -90,8 +91,16 @@ class TwoSides {
     return found
   }
 
+  /** As the kernel does it: what is stale is opened once more. */
+  async open(path: string, flags: number): Promise<Opened> {
+    return this.vfs.open(path, flags).catch((error: unknown) => {
+      if (!isErrno(error, 'ESTALE')) throw error
+      return this.vfs.open(path, flags)
+    })
+  }
+
   async read(path: string, size: number): Promise<string> {
-    const { fh } = await this.vfs.open(path, constants.O_RDONLY)
+    const { fh } = await this.open(path, constants.O_RDONLY)
     try {
       return (await this.vfs.files.read(fh, 0, size)).toString()
     } finally {
@@ -104,7 +113,7 @@ class TwoSides {
     const { vfs } = this
     this.gone(text) // until it is written
     const create = vfs.create(path, 0o644, constants.O_RDWR)
-    const { fh } = await create.catch(() => vfs.open(path, constants.O_RDWR))
+    const { fh } = await create.catch(() => this.open(path, constants.O_RDWR))
     let before: string
     try {
       before = (await vfs.files.read(fh, 0, 1000)).toString()
@@ -125,7 +134,7 @@ class TwoSides {
   async taking(path: string, act: () => Promise<void>): Promise<void> {
     const { vfs } = this
     const theirs = this.drive.tree().get(path.slice(1))
-    const opened = await vfs.open(path, constants.O_RDONLY).catch(() => undefined)
+    const opened = await this.open(path, constants.O_RDONLY).catch(() => undefined)
     if (opened === undefined) {
       await act()
       this.gone(theirs)

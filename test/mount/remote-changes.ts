@@ -1,0 +1,66 @@
+// Another device changes what this machine's kernel remembers: sizes and bytes belong together.
+import { open, stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { mountTest, names, Rig } from '../fixtures/mount.ts'
+
+const MiB = 1024 * 1024
+
+mountTest(t, 'a file that changed elsewhere opens with the size of its new bytes', async (t) => {
+  const rig = await Rig.open(t, {
+    args: ['--dir-ttl', '2s'],
+    prepare: async (admin) => {
+      await admin.put({ path: 'grows', content: Buffer.alloc(10, 'a') })
+      await admin.put({ path: 'shrinks', content: Buffer.alloc(20_000, 'b') })
+    },
+  })
+  await names(rig.path())
+  await sleep(1_500)
+  // From here on the kernel remembers the sizes for longer than the listing is taken as true.
+  for (const name of ['grows', 'shrinks']) await stat(rig.path(name))
+  await rig.admin.put({ path: 'grows', content: Buffer.alloc(20_000, 'A') })
+  await rig.admin.put({ path: 'shrinks', content: Buffer.alloc(10, 'B') })
+  await sleep(800)
+  for (const [name, wanted] of [
+    ['grows', 'A'.repeat(20_000)],
+    ['shrinks', 'B'.repeat(10)],
+  ] as const) {
+    const file = await open(rig.path(name))
+    t.equal((await file.stat()).size, wanted.length, `${name}: its size`)
+    t.ok((await file.readFile('utf8')) === wanted, `${name}: its bytes`)
+    await file.close()
+  }
+  t.equal(rig.log, '', 'and nobody is told of anything')
+})
+
+mountTest(t, 'who reads an old version is not cut to the size of the new one', async (t) => {
+  const rig = await Rig.open(t, {
+    args: ['--dir-ttl', '1s'],
+    prepare: async (admin) => {
+      await admin.put({ path: 'shrinks', size: 3 * MiB, seed: 1 })
+      await admin.put({ path: 'grows', size: 2 * MiB, seed: 2 })
+    },
+  })
+  const before = {
+    shrinks: await rig.admin.read({ path: 'shrinks' }),
+    grows: await rig.admin.read({ path: 'grows' }),
+  }
+  // Whole, so that the service need not have the old version any more.
+  for (const name of ['shrinks', 'grows']) await rig.run(`cat ${name}`)
+  const old = { shrinks: await open(rig.path('shrinks')), grows: await open(rig.path('grows')) }
+  await rig.admin.put({ path: 'shrinks', size: MiB, seed: 3 })
+  await rig.admin.put({ path: 'grows', size: 4 * MiB, seed: 4 })
+  await rig.refresh()
+  await sleep(1_200)
+  for (const name of ['shrinks', 'grows'] as const) {
+    t.equal(
+      (await rig.run(`cat ${name} | sha1sum`)).slice(0, 40),
+      rig.remote().get(name)?.sha,
+      `${name}: new`,
+    )
+    await stat(rig.path(name))
+    t.ok((await old[name].readFile()).equals(before[name]), `${name}: old`)
+    await old[name].close()
+    t.equal((await stat(rig.path(name))).size, rig.remote().get(name)?.size)
+  }
+})
