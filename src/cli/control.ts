@@ -11,13 +11,15 @@ import type { KeepAction } from '../vfs/vfs.ts'
 import { makePrivateDir, runtimeDir } from './dirs.ts'
 import { CliError, EXIT } from './exit.ts'
 import { explain } from './explain.ts'
-import { tr } from './language.ts'
+import { LANGUAGE, type Language, speaking, tr } from './language.ts'
 
 export interface Request {
   readonly do: 'status' | 'sync' | 'refresh' | 'metrics' | 'ended' | 'keep'
   readonly path?: string
   /** What `keep` is to do. */
   readonly action?: KeepAction
+  /** What a failure is told in. */
+  readonly language?: Language
 }
 
 export type Progress = (value: unknown) => void
@@ -113,17 +115,30 @@ async function serveConnection(
   socket.on('error', () => socket.destroy())
   socket.on('close', () => gone.abort())
   for await (const line of createInterface({ input: socket })) {
-    try {
-      const request = JSON.parse(line) as Request
-      const handler = Object.hasOwn(handlers, request.do) ? handlers[request.do] : undefined
-      if (handler === undefined)
-        throw new CliError(EXIT.USAGE, tr("unknown request '{name}'", { name: request.do }))
-      const progress: Progress = (value) => send({ progress: value })
-      send({ result: (await handler(request, progress, gone.signal)) ?? null })
-    } catch (error) {
-      send({ error: explain(error) })
-    }
+    const request = parseRequest(line)
+    const progress: Progress = (value) => send({ progress: value })
+    await speaking(request.language ?? LANGUAGE, async () => {
+      try {
+        const handler = Object.hasOwn(handlers, request.do) ? handlers[request.do] : undefined
+        if (handler === undefined)
+          throw new CliError(EXIT.USAGE, tr("unknown request '{name}'", { name: request.do }))
+        send({ result: (await handler(request, progress, gone.signal)) ?? null })
+      } catch (error) {
+        send({ error: explain(error) })
+      }
+    })
   }
+}
+
+/** What is no request asks for nothing that there is. */
+function parseRequest(line: string): Request {
+  try {
+    const request: unknown = JSON.parse(line)
+    if (typeof request === 'object' && request !== null && 'do' in request) {
+      return request as Request
+    }
+  } catch {}
+  return { do: line.slice(0, 80) as Request['do'] }
 }
 
 /** No process listens there: nothing is mounted, or its process was killed. */
@@ -170,7 +185,7 @@ export async function askControl(
       isSilent = true
       socket.destroy()
     })
-    socket.write(`${JSON.stringify(request)}\n`)
+    socket.write(`${JSON.stringify({ language: LANGUAGE, ...request })}\n`)
     const lines = createInterface({ input: socket })
     // A socket that is destroyed has no end that readline would see.
     socket.on('close', () => lines.close())

@@ -1,5 +1,6 @@
 // What the program says, in the language of the user's locale. The English text stands in the code
 // and is the key of the catalogue; the compiler refuses one that has no translation.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { CHINESE } from './chinese.ts'
 import type { Env } from './dirs.ts'
 
@@ -28,9 +29,17 @@ export function languageOf(env: Env): Language {
 /** The language of this process. */
 export const LANGUAGE: Language = languageOf(process.env)
 
+/** Of whoever is answered just now, where that is not the user of this process. */
+const asked = new AsyncLocalStorage<Language>()
+
+/** Does something for a user of a language: what `work` says, later on too, is in that. */
+export function speaking<T>(language: Language, work: () => T): T {
+  return asked.run(language, work)
+}
+
 /** A message in the user's language, `{slots}` filled in. */
 export function tr<M extends Message>(message: M, ...values: Values<M>): string {
-  return translate(LANGUAGE, message, values[0])
+  return translate(asked.getStore() ?? LANGUAGE, message, values[0])
 }
 
 /**

@@ -2,6 +2,7 @@ import { stat, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import {
   askControl,
@@ -14,6 +15,7 @@ import {
 } from '../../src/cli/control.ts'
 import { runtimeDir } from '../../src/cli/dirs.ts'
 import { CliError, EXIT } from '../../src/cli/exit.ts'
+import { tr } from '../../src/cli/language.ts'
 import { tempDir } from '../fixtures/cli.ts'
 
 const HANDLERS: Record<Request['do'], Handler> = {
@@ -57,6 +59,23 @@ t.test('failures keep their exit code', async (t) => {
   const [socket = ''] = await findSockets()
   const unknown = askControl(socket, { do: 'toString' as 'status' })
   await t.rejects(unknown, { exitCode: EXIT.USAGE, message: "unknown request 'toString'" })
+})
+
+t.test('failures come in the language of whoever asks', async (t) => {
+  const control = await serveControl('/mnt/a', {
+    ...HANDLERS,
+    async sync({ path = '' }) {
+      await sleep(1)
+      throw new CliError(EXIT.NO_INPUT, tr('{path}: no such directory', { path }))
+    },
+  })
+  t.teardown(() => control.close())
+  const ask = (language: 'en' | 'zh') => askMount('/mnt/a', { do: 'sync', path: '/x', language })
+  const both = await Promise.allSettled([ask('zh'), ask('en')])
+  t.match(both, [
+    { reason: { message: '/x：没有这个目录' } },
+    { reason: { message: '/x: no such directory' } },
+  ])
 })
 
 t.test('only the user can reach it', async (t) => {
