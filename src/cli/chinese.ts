@@ -31,7 +31,7 @@ export const CHINESE = {
   done: '成功',
   'it could not be done; the message says why': '没有做成，原因见提示',
   'the command line is wrong': '命令行有误',
-  'no such mount point, or one that cannot be used': '挂载点不存在或不能使用',
+  'no such mount point or folder, or one that cannot be used': '挂载点或文件夹不存在，或不能使用',
   'the service cannot be reached, or FUSE is missing': '无法连接服务，或缺少 FUSE',
   'a bug': '程序缺陷',
   'a directory cannot be made or written': '目录无法创建或写入',
@@ -144,6 +144,7 @@ export const CHINESE = {
   'not empty; move away what was written there while nothing was mounted':
     '不是空目录；请先移走未挂载时写进去的文件',
   '{path} must not lie inside the mount': '{path} 不能在挂载点之内',
+  '{root}: no such folder on the drive': '{root}：网盘中没有这个文件夹',
   '{path}: no such directory': '{path}：没有这个目录',
   '{path}: not in a weiyun-mount': '{path}：不在 weiyun-mount 的挂载之内',
   '{path}: not a mount point of weiyun-mount': '{path}：不是 weiyun-mount 的挂载点',

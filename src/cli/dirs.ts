@@ -29,17 +29,28 @@ export function runtimeDir(env: Env): string {
   return join(tmpdir(), `${NAME}-${process.getuid?.()}`)
 }
 
+export interface Place {
+  readonly service?: string | undefined
+  readonly local?: string | undefined
+  /** The folder of the drive that is mounted, from a slash on. */
+  readonly root?: string
+}
+
 /**
- * Name of an account's own subdirectory of state and cache. The port of a service is left out: a
+ * Name of a subdirectory of state and cache: one for each account, and for each folder of it that
+ * is mounted, because paths in there count from that folder. The port of a service is left out: a
  * service that comes back on another port is the same one, with uploads waiting for it. A local
  * service is known by its data directory instead, for it has a new port each time.
  */
-export function accountDirName(uin: string, where: { service?: string; local?: string }): string {
+export function accountDirName(uin: string, { service, local, root = '/' }: Place): string {
   const account = uin.replace(/[^\w.-]/g, '_')
-  if (where.local !== undefined) {
-    return `${account}@local-${createHash('sha256').update(where.local).digest('hex').slice(0, 8)}`
-  }
-  return where.service === undefined ? account : `${account}@${new URL(where.service).hostname}`
+  const below = root === '/' ? '' : `+${shortHash(root)}`
+  if (local !== undefined) return `${account}@local-${shortHash(local)}${below}`
+  return `${account}${service === undefined ? '' : `@${new URL(service).hostname}`}${below}`
+}
+
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8)
 }
 
 /** Makes a directory for this user only (0700), and refuses one that somebody else planted. */

@@ -25,7 +25,7 @@ export const EXIT_MEANINGS = {
   OK: 'done',
   FAILURE: 'it could not be done; the message says why',
   USAGE: 'the command line is wrong',
-  NO_INPUT: 'no such mount point, or one that cannot be used',
+  NO_INPUT: 'no such mount point or folder, or one that cannot be used',
   UNAVAILABLE: 'the service cannot be reached, or FUSE is missing',
   SOFTWARE: 'a bug',
   CANNOT_CREATE: 'a directory cannot be made or written',

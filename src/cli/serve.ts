@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { createLogger, type Logger } from '../base/log.ts'
 import { mountFuse } from '../fuse/mount.ts'
+import { NoRoot } from '../vfs/error.ts'
 import { type Left, Vfs } from '../vfs/vfs.ts'
 import { openDrive } from '../weiyun/index.ts'
 import { say } from './command.ts'
@@ -162,15 +163,19 @@ async function openVfs(config: Config, log: Logger, parts: AsyncDisposableStack)
   })
   parts.defer(() => drive.close())
 
-  const account = accountDirName(accountOf(session), {
-    ...(config.local !== undefined
-      ? { local: config.local }
-      : service !== undefined && { service }),
-  })
+  const { local: localDir, root } = config
+  const account = accountDirName(accountOf(session), { local: localDir, service, root })
   const [stateDir, cacheDir] = [join(config.stateDir, account), join(config.cacheDir, account)]
   await makePrivateDir(stateDir)
   await makePrivateDir(cacheDir)
-  const vfs = await Vfs.open({ drive, stateDir, cacheDir, log, options: config })
+  const opened = Vfs.open({ drive, stateDir, cacheDir, log, options: config })
+  const vfs = await opened.catch((error: unknown) => {
+    if (!(error instanceof NoRoot)) throw error
+    throw new CliError(
+      EXIT.NO_INPUT,
+      tr('{root}: no such folder on the drive', { root: config.root }),
+    )
+  })
   const watcher = file.watch((renewed) => vfs.useSession(renewed))
   parts.defer(() => watcher.close())
   return vfs

@@ -16,6 +16,14 @@ export class VfsError extends Error {
   }
 }
 
+/** The folder that was to be the root of the mount is not on the drive. */
+export class NoRoot extends VfsError {
+  constructor(root: string) {
+    super('ENOENT', `no folder ${root} on the drive`)
+    this.name = 'NoRoot'
+  }
+}
+
 export function isErrno(error: unknown, code: Errno): boolean {
   return error instanceof Error && (error as { code?: unknown }).code === code
 }

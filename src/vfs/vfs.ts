@@ -29,14 +29,14 @@ import {
   statOf,
   type Timespec,
 } from './attr.ts'
-import { VfsError } from './error.ts'
+import { NoRoot, VfsError } from './error.ts'
 import { Fetcher, type Source } from './fetcher.ts'
 import { Files, type Opened } from './files.ts'
 import type { DirInode, FileInode, Inode, RemoteFile } from './inode.ts'
 import { Keep, type KeepAction, type KeepCall, type KeepProgress } from './keep.ts'
 import { Listings } from './listing.ts'
 import { localOnlyMatcher } from './local-only.ts'
-import { checkName } from './names.ts'
+import { checkName, toShown } from './names.ts'
 import { Reader } from './reader.ts'
 import { noteClosed, openState, recover } from './recover.ts'
 import { Steps } from './steps.ts'
@@ -600,8 +600,8 @@ export class Vfs {
     for (const name of root.split('/').filter((part) => part !== '')) {
       const listing = await this.#parts.drive.list(at)
       const entries = listing === 'unchanged' ? [] : listing.entries
-      const found = entries.find((entry) => entry.kind === 'dir' && entry.name === name)
-      if (found?.kind !== 'dir') throw new VfsError('ENOENT', `no folder ${root} on the drive`)
+      const found = entries.find((entry) => entry.kind === 'dir' && toShown(entry.name) === name)
+      if (found?.kind !== 'dir') throw new NoRoot(root)
       at = { key: found.key, parentKey: at.key }
     }
     this.#listings.rootRef = at

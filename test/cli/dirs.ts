@@ -39,6 +39,9 @@ t.test('one name for each account and service', async (t) => {
   t.match(local, /^10001@local-[\da-f]{8}$/)
   t.equal(local, name('10001', { local: '/a', service: 'http://127.0.0.1:5000' }))
   t.not(local, name('10001', { local: '/b' }))
+  t.match(name('10001', { root: '/docs' }), /^10001\+[\da-f]{8}$/)
+  t.not(name('10001', { root: '/docs' }), name('10001', { root: '/Docs' }), 'one for each folder')
+  t.equal(name('10001', { root: '/' }), '10001')
   t.equal(name('../x/y', {}), '.._x_y', 'no way out of the directory')
 })
 

@@ -118,9 +118,21 @@ mountTest(t, '--root: the folder is all that there is', async (t) => {
     '文件夹/sub/new',
   ])
   await rig.stop()
+
+  await rig.start('--root', '/', '--write-back', '1h', '--drain', '0')
+  t.same(await names(rig.path()), ['some'], 'another folder is another mount')
+  await rig.run('mkdir "some/c:d"; echo odd > "some/c:d/odd"')
+  await rig.restart('--root', '/some')
+  t.same(await names(rig.path()), ['c:d', 'outside', '文件夹'])
+  t.same(await names(rig.path('c:d')), [], 'which keeps to itself what it has to send')
+  await rig.restart('--root', '/')
+  await rig.sync()
+  await rig.restart('--root', '/some/c:d')
+  t.same(await names(rig.path()), ['odd'], 'named as users see it')
+  await rig.stop()
   const { code, stderr } = await rig.bench.run('-f', ...rig.bench.args('--root', '/some/nothing'))
-  t.not(code, 0)
-  t.match(stderr, '/some/nothing')
+  t.equal(code, 66)
+  t.equal(stderr, 'weiyun-mount: /some/nothing: no such folder on the drive\n')
 })
 
 mountTest(t, '--uid, --gid and --umask: owner and mode of what has none of its own', async (t) => {
