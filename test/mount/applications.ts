@@ -1,7 +1,9 @@
 // Ordinary programs at work in the mount, beyond copying (copy-tree.ts, rsync-twice.ts) and
-// editing (edit.ts).
+// editing (edit.ts). More of them, with programs that have to be installed, are in scripts/apps.
 import { statfs, writeFile } from 'node:fs/promises'
 import t from 'tap'
+import { Desk } from '../fixtures/apps/desk.ts'
+import { APPS } from '../fixtures/apps/index.ts'
 import { mountTest, Rig, sha1, text } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
@@ -80,23 +82,11 @@ mountTest(t, 'programs that work on files where they are', async (t) => {
   })
 })
 
-mountTest(t, 'an archive comes out as it went in', async (t) => {
-  const rig = await Rig.open(t)
-  await rig.run(`mkdir -p in/a/b; seq 1000 > in/a/one; : > in/a/b/empty
-    head -c 1M /dev/zero > in/two
-    chmod 750 in/a; touch -d 2001-02-03 in/a/one
-    tar cf packed.tar --format=posix in; mkdir out; tar xf packed.tar -C out
-    diff -r in out/in; diff <(ls -lR --full-time in) <(cd out; ls -lR --full-time in)
-    gzip -k packed.tar; gzip -t packed.tar.gz`)
-  await rig.sync()
-  await rig.stop()
-  await rig.forgetCaches()
-  await rig.start()
-  await rig.run('diff -r in out/in; mkdir again; tar xf packed.tar -C again; diff -r in again/in')
-  await rig.run('rm -rf in out again packed.tar packed.tar.gz; test -z "$(ls -A)"')
-  await rig.sync()
-  t.same(rig.remoteNames(), [])
-})
+for (const app of APPS.filter(({ needs }) => needs === undefined)) {
+  mountTest(t, `${app.name}: opened, edited, saved, and again from the service`, async (t) => {
+    await app.work(await Desk.open(t, app))
+  })
+}
 
 mountTest(t, 'mv between directories and cp inside the mount move no byte', async (t) => {
   const rig = await Rig.open(t, {

@@ -50,28 +50,6 @@ mountTest(t, 'tar x, mv of a whole tree, cp -r inside the mount', async (t) => {
   t.notOk(rig.remote().has('sub/moved'))
 })
 
-mountTest(t, 'git clone, commit and fsck', async (t) => {
-  const source = await sourceTree(
-    t,
-    `git init -q
-     seq 5000 > numbers; mkdir dir; echo text > dir/text
-     git add . && git -c user.name=n -c user.email=e commit -qm first
-     echo more >> numbers
-     git -c user.name=n -c user.email=e commit -qam second`,
-  )
-  const rig = await Rig.open(t)
-  await rig.run('git clone -q --no-hardlinks "$1" clone && git -C clone fsck --strict', source)
-  await rig.run(`cd clone && echo third > dir/third && git add . &&
-    git -c user.name=n -c user.email=e commit -qm third && git gc -q && git status --porcelain`)
-  await rig.sync()
-  await rig.stop()
-  await rig.forgetCaches()
-  await rig.start()
-  await rig.run('git config --global --add safe.directory "*"; git -C clone fsck --strict')
-  t.match(await rig.run('git -C clone log --format=%s'), /^third\nsecond\nfirst\n$/)
-  t.equal(await rig.run('git -C clone status --porcelain'), '')
-})
-
 mountTest(t, '3,000 files in one directory', async (t) => {
   const rig = await Rig.open(t, {
     prepare: async (admin) => {
