@@ -11,6 +11,8 @@ if (major < NODE_MAJOR_MIN) {
   process.stderr.write(`weiyun-mount: ${found}: install Node ${NODE_MAJOR_MIN} or newer\n`)
   process.exitCode = 69
 } else {
+  const { keepCompiled } = await import('./compile-cache.ts')
+  keepCompiled(process.env)
   const { runProgram } = await import('./program.ts')
   // Not process.exit(): what is still on its way to a pipe would be lost.
   process.exitCode = await runProgram(process.argv.slice(2))
