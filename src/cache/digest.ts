@@ -47,3 +47,10 @@ export class Digest {
     }
   }
 }
+
+/** The digests of bytes that are at hand. */
+export function digestsOf(bytes: Buffer): Digests {
+  const digest = new Digest()
+  digest.update(bytes)
+  return digest.finish()
+}

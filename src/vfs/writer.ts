@@ -3,6 +3,7 @@
 // about to be sent.
 import type { Logger } from '../base/log.ts'
 import type { BlockCache } from '../cache/blocks.ts'
+import { digestsOf } from '../cache/digest.ts'
 import type { Hasher } from '../cache/hasher.ts'
 import type { StagedAbout, StagedFile, StagingArea } from '../cache/staging.ts'
 import type { StateFile } from '../cache/state.ts'
@@ -15,6 +16,8 @@ import type { Tree } from './tree.ts'
 
 /** Gaps are filled in steps of this size. */
 const FILL_BYTES = 1024 * 1024
+/** Up to this size, hashing at once takes less time than asking a thread for it. */
+const SMALL_BYTES = 64 * 1024
 
 export interface WriterOptions {
   tree: Tree
@@ -182,12 +185,17 @@ export class Writer {
       const unchanged = (): boolean =>
         file.stagedId === staged.id && !staged.writing && staged.writeSeq === seq
       const { size, path, dataStart } = staged
-      const hashing = isClone
-        ? undefined
-        : this.#hasher.hash([{ path, start: dataStart, length: size }])
-      const hashed = await hashing?.catch((error: unknown) => {
-        throw unchanged() ? error : new WeiyunError('ABORTED', 'changed while it was hashed')
-      })
+      const small = !isClone && size <= SMALL_BYTES ? await staged.read(0, size) : undefined
+      const hashing =
+        isClone || small !== undefined
+          ? undefined
+          : this.#hasher.hash([{ path, start: dataStart, length: size }])
+      const hashed =
+        small === undefined
+          ? await hashing?.catch((error: unknown) => {
+              throw unchanged() ? error : new WeiyunError('ABORTED', 'changed while it was hashed')
+            })
+          : digestsOf(small)
       const source: UploadSource = {
         size,
         sha1: hashed?.sha1 ?? file.base?.sha1 ?? '',
@@ -196,7 +204,7 @@ export class Writer {
         read: async (offset, length) => {
           // Only a service that does not know its own bytes asks for those of a clone.
           if (isClone) await this.#fill(file, staged)
-          return staged.read(offset, length)
+          return small?.subarray(offset, offset + length) ?? staged.read(offset, length)
         },
       }
       return work({ source, crcs: hashed?.crcs, unchanged })
