@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { crashPoint } from '../base/crash.ts'
 import type { Logger } from '../base/log.ts'
 import { Share, type Space } from './space.ts'
@@ -21,6 +22,9 @@ export interface StagingOptions {
 
 /** Sub-directory for files that nobody understands. */
 const RECOVERED = 'recovered'
+/** More files than this are counted a moment after the start. */
+const COUNTED_AT_ONCE = 500
+const COUNT_DELAY_MS = 500
 const ID = /^[0-9a-f]{16}$/
 
 export class StagingArea {
@@ -143,6 +147,8 @@ export class StagingArea {
     for (const dir of [this.#dir, join(this.#dir, RECOVERED)]) {
       const entries = await readdir(dir, { withFileTypes: true })
       const files = entries.filter((entry) => entry.isFile())
+      // The first look around the mount is not to wait behind thousands of these.
+      if (files.length > COUNTED_AT_ONCE) await sleep(COUNT_DELAY_MS, undefined, { ref: false })
       await Promise.all(files.map(({ name }) => this.#countFile(name, join(dir, name))))
     }
   }

@@ -207,8 +207,10 @@ export class StateFile {
     return this.#get('SELECT * FROM inode WHERE rparent = ? AND rname = ?', rparent, rname)
   }
 
-  byStaged(id: string): InodeRow | undefined {
-    return this.#get('SELECT * FROM inode WHERE staged = ?', id)
+  /** Ids of all staged files that a row knows. */
+  staged(): Set<string> {
+    const rows = this.#all<{ staged: string }>('SELECT staged FROM inode WHERE staged IS NOT NULL')
+    return new Set(rows.map((row) => row.staged))
   }
 
   /** Every row that differs from what the service has, oldest first. */

@@ -28,6 +28,8 @@ export interface ListingOptions {
   drive: Drive
   /** How long a listing is taken as true, in ms. */
   ttlMs: number
+  /** Gives up what is asked. */
+  ending: AbortSignal
   log: Logger
 }
 
@@ -35,6 +37,7 @@ export class Listings {
   readonly #tree: Tree
   readonly #drive: Drive
   readonly #ttlMs: number
+  readonly #ending: AbortSignal
   readonly #log: Logger
   readonly #running = new Map<DirInode, { outcome: Promise<void>; priority: Priority }>()
   #closed = false
@@ -47,10 +50,11 @@ export class Listings {
   /** Key and parent key of the root of the mount; unknown until the account was asked once. */
   rootRef: DirRef | undefined
 
-  constructor({ tree, drive, ttlMs, log }: ListingOptions) {
+  constructor({ tree, drive, ttlMs, ending, log }: ListingOptions) {
     this.#tree = tree
     this.#drive = drive
     this.#ttlMs = ttlMs
+    this.#ending = ending
     this.#log = log
   }
 
@@ -142,9 +146,8 @@ export class Listings {
     const since = this.#tree.clock
     const conditional = dir.listed && dir.stamp !== undefined && (dir.shadows?.size ?? 0) === 0
     try {
-      const options =
-        conditional && dir.stamp !== undefined ? { priority, stamp: dir.stamp } : { priority }
-      const listing = await this.#drive.list(ref, options)
+      const stamp = conditional && dir.stamp !== undefined ? { stamp: dir.stamp } : {}
+      const listing = await this.#drive.list(ref, { priority, signal: this.#ending, ...stamp })
       if (this.#closed) return
       if (listing !== 'unchanged') this.#apply(dir, listing.entries, listing.stamp, since)
       dir.freshMs = performance.now()

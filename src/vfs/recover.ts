@@ -56,9 +56,8 @@ export async function recover(parts: RecoverParts): Promise<void> {
   for (const file of dirty as FileInode[]) checkStaged(parts, file, found)
   if (state.getMeta(CLOSED) === undefined) await learnSizes(parts, dirty as FileInode[])
   state.removeMeta(CLOSED)
-  for (const id of found) {
-    if (state.byStaged(id) === undefined) await takeUp(parts, id)
-  }
+  const known = state.staged()
+  for (const id of found) if (!known.has(id)) await takeUp(parts, id)
 }
 
 /** To be called last: the next run need not look into every staged file. */

@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { crashPoint } from '../base/crash.ts'
 import {
+  type CallOptions,
   type DirEntry,
   type Drive,
   type Entry,
@@ -30,6 +31,10 @@ export interface StepsOptions {
   listings: Listings
   writer: Writer
   drive: Drive
+  /**
+   * Gives up the commands under way, as a crash would: the next run finds out what came of them.
+   */
+  ending: AbortSignal
   /** Bytes of an upload that the service has so far. */
   onProgress: (file: FileInode, sent: number) => void
 }
@@ -40,13 +45,16 @@ export class Steps {
   readonly #writer: Writer
   readonly #drive: Drive
   readonly #onProgress: (file: FileInode, sent: number) => void
+  /** How commands are given: nobody waits for them, until the end of the mount. */
+  readonly #background: CallOptions
 
-  constructor({ tree, listings, writer, drive, onProgress }: StepsOptions) {
+  constructor({ tree, listings, writer, drive, ending, onProgress }: StepsOptions) {
     this.#tree = tree
     this.#listings = listings
     this.#writer = writer
     this.#drive = drive
     this.#onProgress = onProgress
+    this.#background = { priority: 'background', signal: ending }
   }
 
   /** Takes a step other than a removal, which come in batches: `remove`. */
@@ -61,7 +69,7 @@ export class Steps {
     this.#attempt(inode, { parent: dir.ino, name, sinceMs: inode.attempt?.sinceMs ?? Date.now() })
     crashPoint('mkdir:begins')
     try {
-      const entry = await this.#drive.makeDir(this.#refOf(dir), name, { priority: 'background' })
+      const entry = await this.#drive.makeDir(this.#refOf(dir), name, this.#background)
       crashPoint('mkdir:replied')
       this.#made(inode, dir, entry)
     } catch (error) {
@@ -245,7 +253,7 @@ export class Steps {
     const ref = this.#listings.ref(dir)
     if (ref === undefined) return []
     try {
-      const listing = await this.#drive.list(ref, { priority: 'background' })
+      const listing = await this.#drive.list(ref, this.#background)
       return listing === 'unchanged' ? [] : listing.entries
     } catch (error) {
       if (!isWeiyunError(error, 'NOT_FOUND')) throw error
@@ -281,7 +289,7 @@ export class Steps {
     const remote = file.remote
     const dir = remote === undefined ? undefined : this.#tree.get(remote.parent)
     if (remote === undefined || dir?.kind !== 'dir') return
-    const listing = await this.#drive.list(this.#refOf(dir), { priority: 'background' })
+    const listing = await this.#drive.list(this.#refOf(dir), this.#background)
     if (listing === 'unchanged')
       throw new WeiyunError('BAD_REPLY', 'an unconditional listing was answered "unchanged"')
     const entry = listing.entries.find(
@@ -300,7 +308,7 @@ export class Steps {
     const item = this.#item(inode)
     const from = inode.remote === undefined ? undefined : this.#tree.dir(inode.remote.parent)
     try {
-      await this.#drive.move(item, this.#refOf(dir), name, { priority: 'background' })
+      await this.#drive.move(item, this.#refOf(dir), name, this.#background)
       crashPoint('move:replied')
       this.#setRemote(inode, { parent: dir.ino, name })
       this.#tree.touch(inode)
@@ -334,9 +342,7 @@ export class Steps {
     if (inode.kind === 'dir') return this.#moveDirByHand(inode, dir, name)
     const remote = inode.remote
     if (remote === undefined) return
-    const entry = await this.#drive.uploadByHash(this.#refOf(dir), name, remote, {
-      priority: 'background',
-    })
+    const entry = await this.#drive.uploadByHash(this.#refOf(dir), name, remote, this.#background)
     if (entry === undefined) {
       // The service does not find its own bytes: take them here, and they go the way of any
       // written file.
@@ -390,7 +396,7 @@ export class Steps {
   /** The key of the directory that is to take the place; undefined when the name is another's. */
   async #makeTarget(inode: DirInode, dir: DirInode, name: string): Promise<string | undefined> {
     try {
-      return (await this.#drive.makeDir(this.#refOf(dir), name, { priority: 'background' })).key
+      return (await this.#drive.makeDir(this.#refOf(dir), name, this.#background)).key
     } catch (error) {
       if (!isWeiyunError(error, 'EXISTS')) throw error
     }
@@ -424,8 +430,7 @@ export class Steps {
       if (inode.kind === 'file' || (await this.#isEmptyThere(inode, results))) ready.push(inode)
     }
     const items = ready.map((inode) => this.#item(inode))
-    const errors =
-      items.length === 0 ? [] : await this.#drive.remove(items, { priority: 'background' })
+    const errors = items.length === 0 ? [] : await this.#drive.remove(items, this.#background)
     crashPoint('remove:replied')
     for (const [index, inode] of ready.entries()) {
       const error = errors[index]

@@ -1,7 +1,9 @@
 // The file system: a method for each system call that names a path, and the life of the parts
 // behind it. Paths come in and end here; everything further down knows inodes.
+import { setMaxListeners } from 'node:events'
 import { constants } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../base/log.ts'
 import { BlockCache } from '../cache/blocks.ts'
 import { lockCacheDir, openCacheDir } from '../cache/cachedir.ts'
@@ -53,6 +55,8 @@ export type { KeepAction, KeepProgress } from './keep.ts'
 const MEMORY_BYTES = 64 * 1024 * 1024
 /** Longest wait of a call that needs a listing, in ms. */
 const METADATA_MS = 10_000
+/** At the end, how long replies to commands under way are waited for, in ms. */
+const LAST_REPLY_MS = 2_000
 const RENAME_NOREPLACE = 1
 /** libfuse renames a file to this when it is removed while open. */
 const HIDDEN = /^\.fuse_hidden[0-9a-f]+$/u
@@ -142,6 +146,7 @@ export class Vfs {
   readonly #sent = new Map<FileInode, Sending>()
   /** Files removed while open, by the names under which libfuse goes on asking for them. */
   readonly #hidden = new Map<string, FileInode>()
+  readonly #ending = new AbortController()
   #rooting: Promise<void> | undefined
   #draining = false
   #isRecovered = false
@@ -160,7 +165,9 @@ export class Vfs {
     const tree = new Tree(state, drive.features)
     const account = new AccountCache({ drive, state, log })
     const slots = (): number => account.limits.downloadsMax
-    const listings = new Listings({ tree, drive, ttlMs: options.dirTtlMs, log })
+    const ending = this.#ending.signal
+    setMaxListeners(0, ending)
+    const listings = new Listings({ tree, drive, ttlMs: options.dirTtlMs, ending, log })
     const fetcher = new Fetcher({ drive, blocks, memoryBytes: MEMORY_BYTES, slots })
     const reader = new Reader({ fetcher, blocks, hasher, slots, timeoutMs: options.timeoutMs, log })
     const sourceOf = (file: FileInode, version: RemoteFile): Source => this.#sourceOf(file, version)
@@ -179,7 +186,7 @@ export class Vfs {
       this.#noteSent(file, sent)
       this.#writeBack.progress()
     }
-    const steps = new Steps({ tree, listings, writer, drive, onProgress })
+    const steps = new Steps({ tree, listings, writer, drive, ending, onProgress })
     const writeBack = new WriteBack({
       tree,
       steps,
@@ -509,7 +516,10 @@ export class Vfs {
 
   async close(): Promise<void> {
     this.#walk.stop()
-    await this.#writeBack.stop()
+    const stopped = this.#writeBack.stop()
+    await Promise.race([stopped, sleep(LAST_REPLY_MS, undefined, { ref: false })])
+    this.#ending.abort()
+    await stopped
     await this.#writer.close()
     await this.#fetcher.close()
     this.#listings.close()

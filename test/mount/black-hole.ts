@@ -1,6 +1,7 @@
 // A service that takes every request and never answers: nothing that a user does may hang. Without
 // the program's own limits each of these would wait for an hour.
 import { mkdir, open, readdir, readFile, rename, stat, statfs, writeFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { mountTest, Rig } from '../fixtures/mount.ts'
 
@@ -8,9 +9,9 @@ const TIMEOUT_MS = 2_000
 /** Some make several calls, one after another, and the machine may be busy. */
 const LIMIT_MS = 40_000
 
-async function blackHole(t: Test): Promise<Rig> {
+async function blackHole(t: Test, timeout = `${TIMEOUT_MS}ms`): Promise<Rig> {
   const rig = await Rig.open(t, {
-    args: ['--timeout', `${TIMEOUT_MS}ms`, '--dir-ttl', '100ms', '--drain', '1s'],
+    args: ['--timeout', timeout, '--dir-ttl', '100ms', '--drain', '1s'],
     async prepare(admin) {
       for (const path of ['known', 'unknown']) await admin.mkdir({ path })
       await admin.put({ path: 'known/cached.txt', content: Buffer.from('cached') })
@@ -89,6 +90,21 @@ mountTest(t, 'every command returns', async (t) => {
   await run('free', rig.path('known/cached.txt'))
   await run('unmount', rig.bench.mountpoint)
   t.same(await readdir(rig.bench.mountpoint), [])
+})
+
+mountTest(t, 'a command on its way does not hold the end of the mount', async (t) => {
+  // Its repeats alone would take longer than is waited for here.
+  const rig = await blackHole(t, '15s')
+  await mkdir(rig.path('known/dir'))
+  await sleep(500)
+  t.equal(
+    await outcome(
+      t,
+      'the end of the mount',
+      rig.stop().then(() => {}),
+    ),
+    'ok',
+  )
 })
 
 mountTest(t, 'a file that is read from holds the mount only as long as it is open', async (t) => {
