@@ -86,15 +86,15 @@ export class StagedFile {
   }
 
   /**
-   * Takes up a file where its last process left it, appended bytes included. Rejects with code EIO
-   * when it has no description, or lacks bytes that the description names (a power cut before
-   * `sync`).
+   * Takes up a file of `fileBytes` where its last process left it, appended bytes included.
+   * Rejects with code EIO when it has no description, or lacks bytes that the description names (a
+   * power cut before `sync`).
    */
-  static async reopen(parts: StagedFileParts): Promise<StagedFile> {
-    const slot = await readSlot(parts.handle)
+  static async reopen(parts: StagedFileParts, fileBytes: number): Promise<StagedFile> {
+    const slot = await readSlot(parts.handle, fileBytes)
     if (slot === undefined) throw unusable(parts.id, 'has no readable description')
     const file = new StagedFile(parts, slot)
-    const dataBytes = (await parts.handle.stat()).size - DATA_START
+    const dataBytes = fileBytes - DATA_START
     const { end } = file.#extents
     if (end > 0 && dataBytes < end) throw unusable(parts.id, 'lacks bytes that it should have')
     if (slot.cutting) {

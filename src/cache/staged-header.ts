@@ -82,14 +82,14 @@ export function decodeSlots(header: Buffer): Slot | undefined {
 
 /**
  * Reads what an open file says of itself, brought up to date with what was appended after it was
- * said: those bytes were written by somebody.
+ * said: those bytes were written by somebody. `fileBytes`: the length of the file, if it is known.
  */
-export async function readSlot(handle: FileHandle): Promise<Slot | undefined> {
+export async function readSlot(handle: FileHandle, fileBytes?: number): Promise<Slot | undefined> {
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(DATA_START), 0, DATA_START, 0)
   const slot = decodeSlots(buffer.subarray(0, bytesRead))
   if (slot === undefined || slot.cutting) return slot
   const { description } = slot
-  const sizeOnDisk = (await handle.stat()).size - DATA_START
+  const sizeOnDisk = (fileBytes ?? (await handle.stat()).size) - DATA_START
   if (sizeOnDisk <= description.size) return slot
   const extents = ExtentSet.fromJSON(description.extents)
   extents.add(description.size, sizeOnDisk)

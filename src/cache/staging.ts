@@ -76,9 +76,9 @@ export class StagingArea {
   async open(id: string): Promise<StagedFile> {
     const parts = await this.#openParts(id, this.#shareOf(id), 'r+')
     try {
-      const { blocks } = await parts.handle.stat()
+      const { blocks, size } = await parts.handle.stat()
       parts.share.charge(blocks * 512 - parts.share.bytes)
-      return await StagedFile.reopen(parts)
+      return await StagedFile.reopen(parts, size)
     } catch (error) {
       await parts.handle.close()
       parts.onClose()
