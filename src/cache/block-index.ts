@@ -61,9 +61,9 @@ export class BlockIndex {
   static #openOnce(path: string): OpenedIndex {
     const db = new DatabaseSync(path)
     try {
-      db.exec(
-        'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000',
-      )
+      // Exclusive: the cache directory has its own lock, and these would be taken for every row.
+      db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL')
+      db.exec('PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000')
       const index = new BlockIndex(db, path)
       const version = index.#number('PRAGMA user_version')
       if (version === 0) db.exec(`BEGIN; ${SCHEMA} COMMIT`)

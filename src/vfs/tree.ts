@@ -21,6 +21,8 @@ export const ROOT_INO = 1
 
 /** Rows of listings written in one go; about 5 ms of the event loop. */
 const LATER_ROWS = 200
+/** How long a directory's new mtime may be known in memory alone: a crash would forget it. */
+const STIR_MS = 500
 
 export class Tree {
   readonly #state: StateFile
@@ -32,6 +34,11 @@ export class Tree {
   readonly #later = new Map<Inode, string | undefined>()
   readonly #laterById = new Map<string, Inode>()
   #laterScheduled = false
+  /**
+   * Directories with another mtime than their rows, as happens once for every file that is made.
+   */
+  readonly #stirred = new Set<DirInode>()
+  #stirTimer: NodeJS.Timeout | undefined
   #makingRoom = false
   #lastIno: number
   #clock = 0
@@ -48,7 +55,7 @@ export class Tree {
     if (state.get(ROOT_INO) === undefined) {
       const root = new DirInode(ROOT_INO, undefined, '', {})
       this.#inodes.set(root)
-      state.save(toRow(root))
+      state.save(toRow(root), false)
     }
     for (const row of state.pending()) {
       const inode = this.#inodes.get(row.ino) ?? this.#adopt(fromRow(row))
@@ -284,10 +291,10 @@ export class Tree {
       return
     }
     try {
-      this.#state.save(toRow(inode))
+      this.#state.save(toRow(inode), inode.stored)
     } catch (error) {
       if (!this.#saveWhoLeft(inode)) throw error
-      this.#state.save(toRow(inode))
+      this.#state.save(toRow(inode), inode.stored)
     }
     inode.stored = true
   }
@@ -335,6 +342,7 @@ export class Tree {
 
   /** Saves what is left; nothing may be changed afterwards. */
   close(): void {
+    this.#saveStirred()
     this.flushLater()
     this.#laterScheduled = false
   }
@@ -418,12 +426,20 @@ export class Tree {
   #stir(dir: DirInode): void {
     dir.mtimeMs = Date.now()
     delete dir.own.mtime
-    this.saveLater(dir)
+    this.#stirred.add(dir)
+    this.#stirTimer ??= setTimeout(() => this.#saveStirred(), STIR_MS).unref()
+  }
+
+  #saveStirred(): void {
+    clearTimeout(this.#stirTimer)
+    this.#stirTimer = undefined
+    for (const dir of this.#stirred) this.saveLater(dir)
   }
 
   #unsaved(inode: Inode): void {
     const id = this.#later.get(inode)
     this.#later.delete(inode)
+    if (inode.kind === 'dir') this.#stirred.delete(inode)
     if (id !== undefined && this.#laterById.get(id) === inode) this.#laterById.delete(id)
   }
 

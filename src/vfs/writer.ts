@@ -18,6 +18,8 @@ import type { Tree } from './tree.ts'
 const FILL_BYTES = 1024 * 1024
 /** Up to this size, hashing at once takes less time than asking a thread for it. */
 const SMALL_BYTES = 64 * 1024
+/** A crash in this time costs the next run one look for a file that is not there. */
+const FORGET_MS = 500
 
 export interface WriterOptions {
   tree: Tree
@@ -69,6 +71,11 @@ export class Writer {
    * `writeSeq` of a staged file at its last promise, so that a close without writes costs nothing.
    */
   readonly #promised = new Map<string, number>()
+
+  /** Staged files that are gone, and still on the discard list. */
+  readonly #dropped = new Set<string>()
+  #dropTimer: NodeJS.Timeout | undefined
+  #isClosed = false
 
   /** Called when an upload of ours became the version of a file. */
   onSent: (file: FileInode) => void = () => {}
@@ -248,6 +255,8 @@ export class Writer {
   async close(): Promise<void> {
     for (const [file, use] of this.#uses) await this.#close(file, use)
     await Promise.all(this.#closing.values())
+    this.#isClosed = true
+    this.#forgetDropped()
   }
 
   /** Finishes removals that an earlier run was killed in. */
@@ -258,7 +267,19 @@ export class Writer {
   async #drop(id: string): Promise<void> {
     this.#promised.delete(id)
     await this.#staging.remove(id)
-    this.#state.forgetDiscarded(id)
+    this.#dropped.add(id)
+    if (this.#isClosed) return
+    this.#dropTimer ??= setTimeout(() => this.#forgetDropped(), FORGET_MS).unref()
+  }
+
+  /** Together, for one at a time they cost as much as what they stand for. */
+  #forgetDropped(): void {
+    clearTimeout(this.#dropTimer)
+    this.#dropTimer = undefined
+    this.#state.transaction(() => {
+      for (const id of this.#dropped) this.#state.forgetDiscarded(id)
+    })
+    this.#dropped.clear()
   }
 
   /**
