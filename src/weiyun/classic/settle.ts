@@ -63,6 +63,8 @@ export async function claimName(
   }
   const holder = (await drive.list(dir, call)).find((other) => other.name === name)
   if (holder === undefined || !hasContent(holder, entry)) return entry
+  // It got its name before a crash, and goes by the old one only in what we know of that time.
+  if (isSameEntry(holder, entry)) return holder
   await removeFile(drive, dir, holder.complete ? entry : holder, call)
   return holder.complete ? holder : giveName(drive, dir, name, entry, call)
 }
