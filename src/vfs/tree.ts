@@ -220,7 +220,8 @@ export class Tree {
 
   /** Drops the record of an entry that is neither seen nor on the service. */
   forget(inode: Inode): void {
-    if (inode.parent !== undefined) this.children(this.dir(inode.parent)).delete(inode.name)
+    const dir = inode.parent === undefined ? undefined : this.get(inode.parent)
+    if (dir?.kind === 'dir') this.children(dir).delete(inode.name)
     inode.parent = undefined
     this.#pending.delete(inode.ino)
     this.#unsaved(inode)
@@ -290,6 +291,7 @@ export class Tree {
       this.#unstore(inode)
       return
     }
+    this.#saveAbove(inode)
     try {
       this.#state.save(toRow(inode), inode.stored)
     } catch (error) {
@@ -297,6 +299,20 @@ export class Tree {
       this.#state.save(toRow(inode), inode.stored)
     }
     inode.stored = true
+  }
+
+  /**
+   * After a crash a row is worth nothing without those of the directories above it. One that waits
+   * to be saved after its entries is saved as not listed for now.
+   */
+  #saveAbove(inode: Inode): void {
+    for (const ino of [inode.parent, inode.remote?.parent]) {
+      const dir = ino === undefined ? undefined : this.#inodes.get(ino)
+      if (dir?.kind !== 'dir' || dir.stored || dir === this.root) continue
+      this.#saveAbove(dir)
+      this.#state.save({ ...toRow(dir), listed: 0, stamp: null })
+      dir.stored = true
+    }
   }
 
   /**
@@ -377,6 +393,17 @@ export class Tree {
     const { remote } = inode
     if (remote !== undefined && isShownAs(inode, remote.name)) return remote.name
     return toService(inode.name, inode.kind === 'file' && this.#stripsDots)
+  }
+
+  /** Whether the directories are on record in which an entry is seen and has its place. */
+  hasPlaces(inode: Inode): boolean {
+    const isKnown = (ino: number | undefined): boolean =>
+      ino === undefined || this.get(ino)?.kind === 'dir'
+    for (let at: Inode | undefined = inode; at !== undefined; ) {
+      if (!isKnown(at.parent) || !isKnown(at.remote?.parent)) return false
+      at = at.parent === undefined ? undefined : this.get(at.parent)
+    }
+    return true
   }
 
   /** True when `dir` lies in `ancestor` (or is it), for the users of this mount. */
