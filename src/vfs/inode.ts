@@ -106,6 +106,8 @@ export class FileInode extends BaseInode {
   /** Content that the unsaved bytes take the place of, as the staged file remembers it. */
   predecessor: { readonly sha1: string; readonly size: number } | undefined
   attempt: UploadAttempt | undefined
+  /** The unsaved bytes are not there any more, unless the service has got them. */
+  lost = false
   /** Uploads of an earlier run are not on record: the service may have the bytes already. */
   unsure = false
   /** Never leaves this machine (see `local-only.ts`). */

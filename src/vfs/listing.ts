@@ -45,6 +45,8 @@ export class Listings {
   readonly #removed = new Map<string, number>()
   /** Called with the outcome of every listing: `undefined` is success. */
   onOutcome: (error: unknown) => void = () => {}
+  /** Called when the service has a file whose unsaved bytes are lost. */
+  onFound: (file: FileInode) => void = () => {}
   /** Asked before anybody is made to wait: the service answered the last time. */
   isReachable: () => boolean = () => true
   /** Key and parent key of the root of the mount; unknown until the account was asked once. */
@@ -337,6 +339,9 @@ export class Listings {
       this.discover(dir, entry, shown)
     } else if (here.busy && !here.asksListing) {
       return true
+    } else if (here.kind === 'file' && here.lost && entry.kind === 'file') {
+      here.remote = remoteFile(dir, entry)
+      this.onFound(here)
     } else if (here.kind === 'dir' && entry.kind === 'dir' && here.remote === undefined) {
       // Made on both sides: one directory, whose remote content is still to be listed.
       here.remote = { parent: dir.ino, name: entry.name, key: entry.key }

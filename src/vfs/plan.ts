@@ -78,7 +78,8 @@ function ownStep(tree: Tree, inode: Inode): Step {
 function isGivenUp(inode: Inode): boolean {
   if (inode.attempt === undefined) return false
   if (inode.parent === undefined) return true
-  return inode.kind === 'file' && (inode.stagedId === undefined || inode.localOnly)
+  if (inode.kind === 'dir') return false
+  return inode.stagedId === undefined || inode.localOnly || inode.lost
 }
 
 function removeFile(tree: Tree, file: FileInode): Step {

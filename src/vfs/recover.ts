@@ -35,6 +35,7 @@ function isLocked(error: unknown): boolean {
   return error instanceof Error && /locked/u.test(error.message)
 }
 
+const LOST = 'the unsent bytes are missing from the staging area'
 /** In the state file while nobody has it open: it was closed in an orderly way. */
 const CLOSED = 'closed'
 /** Staged files looked into at once. */
@@ -52,6 +53,8 @@ export async function recover(parts: RecoverParts): Promise<void> {
   const { tree, state, staging, writer } = parts
   await writer.sweep()
   const found = new Set(await staging.list())
+  // Nothing can be done about these; a staged file knows itself where it was.
+  for (const inode of tree.pending()) if (!tree.hasPlaces(inode)) tree.forget(inode)
   const dirty = tree.pending().filter((inode) => inode.kind === 'file' && inode.stagedId)
   for (const file of dirty as FileInode[]) checkStaged(parts, file, found)
   if (state.getMeta(CLOSED) === undefined) await learnSizes(parts, dirty as FileInode[])
@@ -80,6 +83,12 @@ async function learnSizes({ tree, staging }: RecoverParts, files: FileInode[]): 
   await queue.addAll(files.map((file) => () => look(file)))
 }
 
+/**
+ * The staged file is gone: a power cut took what was never fsynced, or the news that the service
+ * has it, or somebody emptied the cache directory. The version that the service has is seen again.
+ * What is only known from here stays in sight as an error, until the service turns out to have it
+ * or the user removes it.
+ */
 function checkStaged(
   { tree, log }: RecoverParts,
   file: FileInode,
@@ -90,7 +99,15 @@ function checkStaged(
     { path: tree.path(file).join('/') },
     'its unsent bytes are missing from the staging area',
   )
-  file.error = 'the unsent bytes are missing from the staging area'
+  file.lost = true
+  if (file.remote !== undefined) {
+    file.stagedId = undefined
+    file.promised = false
+    delete file.own.mtime
+    tree.touch(file)
+    return
+  }
+  file.error = LOST
   tree.save(file)
 }
 

@@ -199,7 +199,12 @@ export class Steps {
 
   /** What was given up may have been done all the same; then it is undone. */
   async #settle(inode: Inode): Promise<void> {
-    if (inode.kind === 'file') return this.#settleAttempt(inode)
+    if (inode.kind === 'file') {
+      // Of bytes that are lost here, the service's are the only ones.
+      await this.#settleAttempt(inode, inode.lost ? inode.attempt : undefined)
+      if (inode.lost && inode.remote !== undefined) this.#writer.giveUpLost(inode)
+      return
+    }
     const { attempt } = inode
     const dir = attempt === undefined ? undefined : this.#tree.get(attempt.parent)
     if (attempt !== undefined && dir?.kind === 'dir') {

@@ -8,7 +8,7 @@ import type { Hasher } from '../cache/hasher.ts'
 import type { StagedAbout, StagedFile, StagingArea } from '../cache/staging.ts'
 import type { StateFile } from '../cache/state.ts'
 import { isWeiyunError, type UploadSource, WeiyunError } from '../weiyun/index.ts'
-import { VfsError } from './error.ts'
+import { isErrno, VfsError } from './error.ts'
 import type { Source } from './fetcher.ts'
 import type { FileInode, RemoteFile } from './inode.ts'
 import { type Reader, ReadState } from './reader.ts'
@@ -127,6 +127,7 @@ export class Writer {
   }
 
   async truncate(file: FileInode, size: number): Promise<void> {
+    if (size === 0 && file.lost) this.giveUpLost(file)
     await this.#use(file, size > 0 ? remoteOf : nothing, async (staged) => {
       await staged.truncate(size)
       this.#wrote(file, staged)
@@ -173,7 +174,8 @@ export class Writer {
    * file.
    */
   async describe(file: FileInode): Promise<void> {
-    if (file.promised) await this.#useDirty(file, (staged) => staged.describe(this.#about(file)))
+    if (file.promised && !file.lost)
+      await this.#useDirty(file, (staged) => staged.describe(this.#about(file)))
   }
 
   /**
@@ -262,6 +264,15 @@ export class Writer {
   /** Finishes removals that an earlier run was killed in. */
   async sweep(): Promise<void> {
     for (const id of this.#state.discarded()) await this.#drop(id)
+  }
+
+  /** There is something instead of the bytes that are lost, or is going to be. */
+  giveUpLost(file: FileInode): void {
+    file.lost = false
+    file.stagedId = undefined
+    file.promised = false
+    file.stagedSize = 0
+    this.#tree.touch(file)
   }
 
   async #drop(id: string): Promise<void> {
@@ -433,6 +444,7 @@ export class Writer {
         await this.#record(file, staged)
       await staged.close()
     } catch (error) {
+      if (file.lost) return // there is nothing to close
       this.#log.error(
         { err: error, path: this.#tree.path(file).join('/') },
         'a staged file could not be closed',
@@ -453,7 +465,10 @@ export class Writer {
 
   async #open(file: FileInode, baseOf: Base): Promise<StagedFile> {
     if (file.stagedId !== undefined) {
-      const staged = await this.#staging.open(file.stagedId)
+      const staged = await this.#staging.open(file.stagedId).catch((error: unknown) => {
+        if (!isErrno(error, 'ENOENT')) throw error
+        throw new VfsError('EIO', 'its unsent bytes are missing', { cause: error })
+      })
       // Counted anew by each object. Bytes may have been appended after the last record.
       if (file.promised && file.stagedSize === staged.size)
         this.#promised.set(staged.id, staged.writeSeq)
@@ -476,6 +491,7 @@ export class Writer {
     file.stagedId = staged.id
     file.stagedSize = staged.size
     file.promised = false
+    file.lost = false
     this.#tree.touch(file)
     return staged
   }

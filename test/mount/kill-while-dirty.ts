@@ -3,7 +3,7 @@
 import { open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { mountTest, names, Rig, text, until } from '../fixtures/mount.ts'
+import { errno, mountTest, names, Rig, text, until } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
 /** Nothing is uploaded before somebody waits for it. */
@@ -151,3 +151,45 @@ mountTest(
     }
   },
 )
+
+mountTest(t, 'staged files are gone: the old version is seen, or an error', async (t) => {
+  const rig = await Rig.open(t, {
+    args: LATER,
+    prepare: (admin) => admin.put({ path: 'old', content: Buffer.from('old content') }),
+  })
+  await rig.run('echo edited > old; echo new > new; echo other > other')
+  await rig.kill()
+  const staging = join(await rig.cacheDir, 'staging')
+  for (const name of await readdir(staging)) {
+    if (name !== 'recovered') await rm(join(staging, name))
+  }
+
+  await rig.start()
+  t.equal(await text(rig.path('old')), 'old content')
+  t.equal(await errno(readFile(rig.path('new'))), 'EIO')
+  const { pending } = await rig.status()
+  t.same(pending.map(({ path, state }) => [path, state]).sort(), [
+    ['/new', 'error'],
+    ['/other', 'error'],
+  ])
+  await rig.run('mv other renamed; echo again > renamed; rm new')
+  await rig.sync()
+  t.same(rig.remoteNames(), ['old', 'renamed'])
+  t.equal(await rig.remoteText('renamed'), 'again\n')
+})
+
+mountTest(t, 'staged files are gone that the service has got', async (t) => {
+  const rig = await Rig.open(t, { args: LATER })
+  await rig.run('echo new > new')
+  await rig.kill()
+  const staging = join(await rig.cacheDir, 'staging')
+  for (const name of await readdir(staging)) {
+    if (name !== 'recovered') await rm(join(staging, name))
+  }
+  await rig.admin.put({ path: 'new', content: Buffer.from('new\n') })
+  await rig.start()
+  t.same(await names(rig.path()), ['new'])
+  await until(async () => (await rig.status()).pending.length === 0, 'the listing to tell')
+  t.equal(await text(rig.path('new')), 'new\n')
+  t.same(rig.remoteNames(), ['new'])
+})
