@@ -45,6 +45,11 @@ export function toShown(name: string): string {
   return showable(name) ? name : cut(encode(name))
 }
 
+/** No entry can be shown under such a name. */
+export function isTooLong(name: string): boolean {
+  return Buffer.byteLength(name) > SHOWN_BYTES_MAX
+}
+
 /**
  * Throws ENAMETOOLONG, EINVAL for a name that can never reach the service. `lengthMax` is in
  * characters.
@@ -54,7 +59,7 @@ export function checkName(name: string, lengthMax: number): void {
   // another one.
   if (name.includes('\ufffd')) throw new VfsError('EILSEQ', 'a file name that is not UTF-8')
   const tooLong = [...toService(name)].length > lengthMax
-  if (tooLong || Buffer.byteLength(name) > SHOWN_BYTES_MAX)
+  if (tooLong || isTooLong(name))
     throw new VfsError('ENAMETOOLONG', 'file name too long for the drive')
 }
 

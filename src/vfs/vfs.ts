@@ -38,7 +38,7 @@ import type { DirInode, FileInode, Inode, RemoteFile } from './inode.ts'
 import { Keep, type KeepAction, type KeepCall, type KeepProgress } from './keep.ts'
 import { Listings } from './listing.ts'
 import { localOnlyMatcher } from './local-only.ts'
-import { checkName, toShown } from './names.ts'
+import { checkName, isTooLong, toShown } from './names.ts'
 import { Reader } from './reader.ts'
 import { noteClosed, openState, recover } from './recover.ts'
 import { Steps } from './steps.ts'
@@ -208,6 +208,7 @@ export class Vfs {
     const ensure = (dir: DirInode): Promise<void> => this.#ensure(dir)
     this.#keep = new Keep({ tree, reader, blocks, ensure, sourceOf, slots })
     listings.onOutcome = (error) => writeBack.heard(error)
+    listings.onFound = (file) => writer.giveUpLost(file)
     listings.isReachable = () => writeBack.connection !== 'unreachable'
     writer.onSent = (file) => {
       this.#sent.delete(file)
@@ -541,7 +542,10 @@ export class Vfs {
     for (const [index, name] of names.entries()) {
       if (at.kind !== 'dir') throw new VfsError('ENOTDIR', 'not a directory')
       const child: Inode | undefined = await this.#child(at, name, index === names.length - 1)
-      if (child === undefined) throw new VfsError('ENOENT', 'no such file or directory')
+      if (child === undefined) {
+        if (isTooLong(name)) throw new VfsError('ENAMETOOLONG', 'no entry can be called so')
+        throw new VfsError('ENOENT', 'no such file or directory')
+      }
       at = child
     }
     return at
