@@ -6,12 +6,14 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { DIALECT, dialectNamed } from '../test/fixtures/dialect.ts'
+import { makeProgram, removeProgram } from '../test/fixtures/torture/program.ts'
 import {
   abandonRound,
   playRound,
   type RoundOptions,
   type RoundResult,
 } from '../test/fixtures/torture/round.ts'
+import { Sums } from '../test/fixtures/torture/sums.ts'
 
 const { values } = parseArgs({
   options: {
@@ -27,6 +29,9 @@ const { values } = parseArgs({
   },
   allowNegative: true,
 })
+
+/** How often a long run says how far it has come. */
+const REPORT_MS = 5 * 60_000
 
 /** Each player is a process: what stops one event loop stops no other round. */
 async function play(): Promise<void> {
@@ -45,7 +50,9 @@ async function dead(player: ChildProcess): Promise<never> {
 async function conduct(): Promise<void> {
   const dialect = dialectNamed(values.dialect)
   const end = Date.now() + Number(values.minutes) * 60_000
-  const sums = { rounds: 0, calls: 0, kills: 0, failures: 0 }
+  const sums = new Sums()
+  let failures = 0
+  const program = await makeProgram()
   let seed = Number(values.seed)
   let left = Number(values.rounds)
   console.log(`torture: seed ${seed}, ${dialect}`)
@@ -55,23 +62,28 @@ async function conduct(): Promise<void> {
     const player = fork(fileURLToPath(import.meta.url), [], { env })
     const ended = dead(player)
     ended.catch(() => {})
-    while (Date.now() < end && left-- > 0 && sums.failures < Number(values.failures)) {
+    while (Date.now() < end && left-- > 0 && failures < Number(values.failures)) {
       const { kills, faults, losses } = values
-      const options: RoundOptions = { seed: seed++, dialect, kills, faults, losses }
+      const options: RoundOptions = { seed: seed++, dialect, program, kills, faults, losses }
       player.send(options)
       const [result] = (await Promise.race([once(player, 'message'), ended])) as [RoundResult]
-      sums.rounds++
-      sums.calls += result.calls
-      sums.kills += result.kills
+      sums.add(result.sums)
       if (result.failure === undefined) continue
-      sums.failures++
+      failures++
       console.log(`\nFAILED: seed ${options.seed}, ${dialect}\n${result.failure}`)
     }
     player.disconnect()
   }
-  await Promise.all(Array.from({ length: Number(values.jobs) }, job))
-  const { rounds, calls, kills, failures } = sums
-  console.log(`torture: ${rounds} rounds, ${calls} calls, ${kills} kills, ${failures} failed`)
+  const report = (): void => console.log(`torture:\n${sums.text(program.points.length)}`)
+  const now = setInterval(report, REPORT_MS)
+  try {
+    await Promise.all(Array.from({ length: Number(values.jobs) }, job))
+  } finally {
+    clearInterval(now)
+    await removeProgram(program)
+  }
+  report()
+  console.log(`${failures} failed`)
   process.exitCode = failures > 0 ? 1 : 0
 }
 

@@ -125,7 +125,7 @@ function report(samples: readonly Sample[]): void {
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => done.abort())
-const world = await World.make('classic', tmpdir())
+const world = await World.make('classic', { base: tmpdir() })
 process.env.XDG_RUNTIME_DIR = join(world.dir, 'run')
 const samples: Sample[] = []
 const random = new Random(Number(values.seed))
