@@ -2,7 +2,7 @@
 // here is synchronous: between two statements of a caller nobody else sees half a change, and a
 // change is in the state file when the method returns (rows of a listing, which can be fetched
 // again, follow a little later).
-import type { StateFile } from '../cache/state.ts'
+import type { InodeRow, StateFile } from '../cache/state.ts'
 import type { Entry } from '../weiyun/index.ts'
 import {
   DirInode,
@@ -292,11 +292,15 @@ export class Tree {
       return
     }
     this.#saveAbove(inode)
+    this.#store(inode, toRow(inode))
+  }
+
+  #store(inode: Inode, row: InodeRow): void {
     try {
-      this.#state.save(toRow(inode), inode.stored)
+      this.#state.save(row, inode.stored)
     } catch (error) {
       if (!this.#saveWhoLeft(inode)) throw error
-      this.#state.save(toRow(inode), inode.stored)
+      this.#state.save(row, inode.stored)
     }
     inode.stored = true
   }
@@ -310,8 +314,7 @@ export class Tree {
       const dir = ino === undefined ? undefined : this.#inodes.get(ino)
       if (dir?.kind !== 'dir' || dir.stored || dir === this.root) continue
       this.#saveAbove(dir)
-      this.#state.save({ ...toRow(dir), listed: 0, stamp: null })
-      dir.stored = true
+      this.#store(dir, { ...toRow(dir), listed: 0, stamp: null })
     }
   }
 
