@@ -3,7 +3,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { seededContent } from '../../src/standin/admin/device.ts'
+import { seededContent } from '../../src/standin/store/seeded.ts'
 import type { Network } from './network.ts'
 import {
   isMounted,

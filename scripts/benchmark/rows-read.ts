@@ -1,7 +1,7 @@
 // Rows about reading: sequentially, again, the first bytes, at random.
 import { open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { seededContent } from '../../src/standin/admin/device.ts'
+import { seededContent } from '../../src/standin/store/seeded.ts'
 import { type Bench, cpuDuring, DOWNLOADS_MAX, type Row, withMount } from './bench.ts'
 import { fetchPlainly } from './limit.ts'
 import { type Mount, run, timed } from './program.ts'

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { Admin } from '../../src/standin/admin/admin.ts'
-import { seededContent } from '../../src/standin/admin/device.ts'
+import { seededContent } from '../../src/standin/store/seeded.ts'
 import type { Random } from '../../test/fixtures/random.ts'
 
 const run = promisify(execFile)

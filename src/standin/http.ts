@@ -2,8 +2,11 @@
 // later, so that the server can delay, damage or repeat what a dialect decided.
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 
-/** Where the bytes of a reply come from. */
-export type Body = Buffer | { path: string; start: number; size: number }
+/** Where the bytes of a reply come from: memory, a file, or nowhere (see store/seeded.ts). */
+export type Body =
+  | Buffer
+  | { path: string; start: number; size: number }
+  | { seed: number; start: number; size: number }
 
 export interface Reply {
   status: number

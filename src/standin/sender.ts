@@ -3,6 +3,7 @@
 import { createReadStream } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { type Body, type Reply, sizeOf } from './http.ts'
+import { seededContent } from './store/seeded.ts'
 
 const PIECE_BYTES_MAX = 256 * 1024
 const PIECE_BYTES_MIN = 1024
@@ -60,8 +61,13 @@ function pieceSize(bandwidth: number): number {
 /** Pieces that their receiver may change. */
 function piecesOf(body: Body, pieceBytes: number): AsyncIterable<Buffer> | Iterable<Buffer> {
   if (Buffer.isBuffer(body)) return slices(Buffer.from(body), pieceBytes)
-  const { path, start, size } = body
-  return createReadStream(path, { start, end: start + size - 1, highWaterMark: pieceBytes })
+  const { start, size } = body
+  if ('seed' in body) return slicesOf(seededContent(start + size, body.seed, start), pieceBytes)
+  return createReadStream(body.path, { start, end: start + size - 1, highWaterMark: pieceBytes })
+}
+
+function* slicesOf(parts: Iterable<Buffer>, pieceBytes: number): Iterable<Buffer> {
+  for (const part of parts) yield* slices(part, pieceBytes)
 }
 
 function* slices(bytes: Buffer, pieceBytes: number): Iterable<Buffer> {

@@ -181,6 +181,10 @@ export class Admin {
     return this.#device({ uin }).put(path, bytes)
   }
 
+  pretend({ uin, path, size, seed }: Where & { size: number; seed: number }): Listed {
+    return this.#device({ uin }).pretend(path, size, seed)
+  }
+
   replace({ uin, path, ...bytes }: Where & Bytes): Promise<Listed> {
     return this.#device({ uin }).replace(path, bytes)
   }

@@ -1,11 +1,11 @@
 // Another device of the same user: changes an account's files behind the back of the client under
 // test, by path. It checks no names, so that it can also leave what no client of the service could
 // have made.
-import { createCipheriv, createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { RET, Refusal } from '../refusal.ts'
 import { type Account, mainKey } from '../store/accounts.ts'
 import type { Entry, Mark } from '../store/entries.ts'
+import { seededContent } from '../store/seeded.ts'
 import type { Store } from '../store/store.ts'
 import type { Content, NewFile } from '../store/tree.ts'
 
@@ -33,17 +33,6 @@ export interface Listed {
   state: 'complete' | 'broken' | 'dead'
 }
 
-const PIECE_BYTES = 1024 * 1024
-
-/** The same `size` bytes for the same `seed` everywhere; they do not compress. */
-export function* seededContent(size: number, seed: number): Generator<Buffer> {
-  const key = createHash('md5').update(`standin:${seed}`).digest()
-  const stream = createCipheriv('aes-128-ctr', key, Buffer.alloc(16))
-  for (let left = size; left > 0; left -= PIECE_BYTES) {
-    yield stream.update(Buffer.alloc(Math.min(left, PIECE_BYTES)))
-  }
-}
-
 export class Device {
   readonly #store: Store
   readonly #account: Account
@@ -63,6 +52,15 @@ export class Device {
       return listed(changed, path)
     }
     return listed(this.#add(dir, name, content), path)
+  }
+
+  /**
+   * Creates a file of any size that takes no room on this disk: its bytes are worked out as they
+   * are sent, and its hashes are made up. It can be read until the service ends.
+   */
+  pretend(path: string, size: number, seed: number): Listed {
+    const { dir, name } = this.#slot(path)
+    return listed(this.#add(dir, name, this.#store.blobs.pretend(size, seed)), path)
   }
 
   /** Deletes the file and puts another under its name: same path, new file id. */

@@ -21,6 +21,7 @@
 //   PUT    limits                    {uin, <limit>: N}, names as in store/accounts.ts
 //   PUT    quota                     {uin, totalSpace}
 //   POST   files/put                 {uin, path, BYTES}: a new file, or a new version of one
+//   POST   files/pretend             {uin, path, size, seed}: a file of any size, on no disk
 //   POST   files/replace             {uin, path, BYTES}: another file in the place of one
 //   POST   files/break               {uin, path, size}: an upload that never ends
 //   POST   files/insert              {uin, dir, name, kind: file | dir, BYTES}: any name at all
@@ -124,6 +125,10 @@ const METHODS: Readonly<Record<string, Method>> = {
   'PUT limits': method(record({ uin, ...limits }), (admin, changes) => admin.setLimits(changes)),
   'PUT quota': method(record({ uin, totalSpace: count }), (admin, quota) => admin.setQuota(quota)),
   'POST files/put': method(record({ uin, path: text, ...bytes }), (admin, file) => admin.put(file)),
+  'POST files/pretend': method(
+    record({ uin, path: text, size: count, seed: count }),
+    (admin, file) => admin.pretend(file),
+  ),
   'POST files/replace': method(record({ uin, path: text, ...bytes }), (admin, file) =>
     admin.replace(file),
   ),

@@ -38,7 +38,7 @@ function serve(store: Store, call: Call): Reply {
   }
   const { start, end } = range ?? { start: 0, end: size - 1 }
   if (range !== undefined) headers['Content-Range'] = `bytes ${start}-${end}/${size}`
-  const body = { path: store.blobs.path(link.sha), start, size: end - start + 1 }
+  const body = store.blobs.body(link.sha, start, end + 1)
   return { status: range === undefined ? 200 : 206, headers, body, ret: 0 }
 }
 

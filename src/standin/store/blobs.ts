@@ -7,6 +7,7 @@ import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Body } from '../http.ts'
 import type { Content } from './tree.ts'
 
 /** Hashed between two turns of the event loop. */
@@ -18,6 +19,8 @@ export class Blobs {
   readonly #dir: string
   readonly #incoming: string
   readonly #made = new Set<string>()
+  /** Seeds of contents that are on no disk, by hash. */
+  readonly #pretended = new Map<string, Content & { seed: number }>()
   readonly #select: StatementSync
   readonly #insert: StatementSync
   readonly #countAll: StatementSync
@@ -54,7 +57,22 @@ export class Blobs {
   }
 
   sizeOf(sha: string): number {
-    return Number(this.#select.get(sha)?.size ?? 0)
+    return this.#pretended.get(sha)?.size ?? Number(this.#select.get(sha)?.size ?? 0)
+  }
+
+  /** The bytes of [start, end) of a content, for a reply. */
+  body(sha: string, start: number, end: number): Body {
+    const pretended = this.#pretended.get(sha)
+    if (pretended !== undefined) return { seed: pretended.seed, start, size: end - start }
+    return { path: this.path(sha), start, size: end - start }
+  }
+
+  /** A content of seeded bytes that are never stored, and under hashes that are not theirs. */
+  pretend(size: number, seed: number): Content {
+    const name = `pretended ${seed} ${size}`
+    const content = { size, sha: hash('sha1', name), md5: hash('md5', name) }
+    this.#pretended.set(content.sha, { ...content, seed })
+    return content
   }
 
   path(sha: string): string {

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import t from 'tap'
-import { seededContent } from '../../../src/standin/admin/device.ts'
 import { startStandin } from '../../../src/standin/index.ts'
+import { seededContent } from '../../../src/standin/store/seeded.ts'
 import { loginTo, withStandin } from '../../fixtures/standin.ts'
 
 t.test('another device changes files, and the client sees it', async (t) => {
@@ -189,4 +189,19 @@ t.test('one process at a time', async (t) => {
   const first = await startStandin({ dataDir })
   await t.rejects(startStandin({ dataDir }), /locked/)
   await first.close()
+})
+
+t.test('a file larger than any disk, and any part of it', async (t) => {
+  const { standin, client } = await withStandin(t)
+  const size = 100 * 2 ** 40
+  standin.admin.setLimits({ fileSizeMax: size })
+  standin.admin.setQuota({ totalSpace: size })
+  const { id } = standin.admin.pretend({ path: 'huge', size, seed: 5 })
+  t.match((await client.list()).files, [{ file_size: String(size) }])
+  const url = String((await client.locate(id, 'huge')).headers.location)
+  for (const start of [0, 2 ** 33 + 5, size - 100_000]) {
+    const end = start + 100_000
+    const { body } = await client.fetch(url, `bytes=${start}-${end - 1}`)
+    t.ok(body.equals(Buffer.concat([...seededContent(end, 5, start)])), `from ${start}`)
+  }
 })
