@@ -1,6 +1,6 @@
 // Blocks on their way from the service: each is asked for once, however many readers wait for it.
 // Ranges share the account's download slots; a reader who waits takes the slot of read-ahead,
-// never the other way.
+// never the other way, and those who read ahead have equal shares.
 import { LRUCache } from 'lru-cache'
 import { BLOCK_SIZE, type BlockCache, type ContentId } from '../cache/blocks.ts'
 import {
@@ -19,13 +19,22 @@ export interface Source {
   dir(): DirRef
 }
 
+/** Whose read-ahead it is. */
+export interface Owner {
+  /** Blocks from this one on were given up for somebody else. */
+  givenUp(block: number): void
+}
+
 /** One ranged request, in blocks [first, end). */
 interface Range {
   readonly source: Source
   readonly first: number
   readonly end: number
-  /** Whose read-ahead it is; undefined while a reader waits for it. */
-  readonly owner: object | undefined
+  readonly owner: Owner | undefined
+  /** A reader waits for the blocks before this one; from there on it is read-ahead. */
+  readonly urgentEnd: number
+  /** The block that comes next. */
+  at: number
   readonly abort: AbortController
   /** performance.now() of the last bytes, for those who wait. */
   progressMs: number
@@ -52,6 +61,10 @@ export class Fetcher {
   readonly #memory: LRUCache<string, Buffer>
   readonly #flights = new Map<string, Flight>()
   readonly #ranges = new Set<Range>()
+  /** Who reads in sequence, with performance.now() of his last read, oldest first. */
+  readonly #streams = new Map<Owner, number>()
+  /** performance.now() when a reader last found all slots taken. */
+  #crampedMs = Number.NEGATIVE_INFINITY
   readonly #writes = new Map<string, Promise<void>>()
   /** Called when a range has arrived whole and its blocks are on disk. */
   onArrived: (source: Source) => void = () => {}
@@ -79,22 +92,45 @@ export class Fetcher {
     return this.#flights.get(keyOf(content, index))
   }
 
-  /** Read-ahead ranges of one owner that are under way. */
-  rangesOf(owner: object): number {
-    let count = 0
-    for (const range of this.#ranges) if (range.owner === owner) count++
-    return count
+  /** True when one of the blocks of [first, end) is neither here nor on its way. */
+  lacks(content: ContentId, first: number, end: number): boolean {
+    for (let at = first; at < end; at++) if (!this.#known(content, at)) return true
+    return false
   }
 
-  get busySlots(): number {
-    return this.#ranges.size
+  /** Notes that `owner` goes on reading in sequence, which gives him a share of the slots. */
+  attend(owner: Owner): void {
+    const nowMs = performance.now()
+    this.#streams.delete(owner)
+    this.#streams.set(owner, nowMs)
+    for (const [other, lastMs] of this.#streams) {
+      if (nowMs - lastMs < ACTIVE_MS) break
+      if (this.#rangesOf(other) === 0) this.#streams.delete(other)
+    }
+  }
+
+  /** How many read in sequence; 1 at least. */
+  get streams(): number {
+    return Math.max(1, this.#streams.size)
   }
 
   /**
-   * Starts fetching the blocks of [first, end) that are neither here nor on their way. With an
-   * owner it is read-ahead: it starts only while a slot is free, and gives way to readers.
+   * True when a further range of read-ahead may start, beside `besides` others of the same owner:
+   * there is a slot and he has less than his share, or somebody else has more than that.
    */
-  fetch(source: Source, first: number, end: number, owner?: object): void {
+  mayReadAhead(owner: Owner, besides = 0): boolean {
+    const isFree = this.#ranges.size + besides < this.#slots() - this.#kept()
+    const share = Math.ceil(this.#slots() / this.streams)
+    if (isFree && this.#rangesOf(owner) + besides < share) return true
+    return this.#overShare(owner) !== undefined
+  }
+
+  /**
+   * Starts fetching the blocks of [first, end) that are neither here nor on their way. A reader
+   * waits for those before `urgentEnd`; the others are read-ahead of `owner`: they start only while
+   * there is a slot for them, and give way to readers. Returns the block up to which that was done.
+   */
+  fetch(source: Source, first: number, end: number, owner?: Owner, urgentEnd = end): number {
     for (let at = first; at < end; ) {
       if (this.#known(source.content, at)) {
         at++
@@ -102,17 +138,24 @@ export class Fetcher {
       }
       let stop = at + 1
       while (stop < end && !this.#known(source.content, stop)) stop++
-      if (owner === undefined) this.#makeRoom()
-      else if (this.#ranges.size >= this.#slots()) return
-      this.#start(source, at, stop, owner)
+      if (this.#ranges.size >= this.#slots()) {
+        const isUrgent = at < urgentEnd
+        const victim = isUrgent ? this.#leastUrgent() : owner && this.#overShare(owner)
+        if (victim !== undefined) this.#giveUp(victim)
+        else if (!isUrgent) return at
+        if (isUrgent) this.#crampedMs = performance.now()
+      }
+      this.#start(source, at, stop, owner, urgentEnd)
       at = stop
     }
+    return end
   }
 
-  /** Ends the read-ahead of an owner, except what covers blocks [first, end). */
-  cancel(owner: object, first = 0, end = 0): void {
+  /** Ends the read-ahead of an owner. */
+  cancel(owner: Owner): void {
+    this.#streams.delete(owner)
     for (const range of this.#ranges) {
-      if (range.owner === owner && (range.end <= first || range.first >= end)) range.abort.abort()
+      if (range.owner === owner && isAhead(range)) this.#drop(range)
     }
   }
 
@@ -140,21 +183,67 @@ export class Fetcher {
     return this.#flights.has(keyOf(content, index)) || this.has(content, index)
   }
 
-  /** Frees a slot for a reader: the read-ahead farthest from its own reader was started last. */
-  #makeRoom(): void {
-    if (this.#ranges.size < this.#slots()) return
-    const victim = [...this.#ranges].findLast((range) => range.owner !== undefined)
-    if (victim === undefined) return
-    this.#ranges.delete(victim)
-    victim.abort.abort()
+  /**
+   * Slots that read-ahead leaves free. A reader for whom it had to be cut may come back at once,
+   * and each cut costs a connection.
+   */
+  #kept(): number {
+    return performance.now() - this.#crampedMs < ACTIVE_MS && this.#slots() > 1 ? 1 : 0
   }
 
-  #start(source: Source, first: number, end: number, owner: object | undefined): void {
+  #rangesOf(owner: Owner): number {
+    let count = 0
+    for (const range of this.#ranges) if (range.owner === owner) count++
+    return count
+  }
+
+  /** A range of somebody who has more than his share, while `owner` has less. */
+  #overShare(owner: Owner): Range | undefined {
+    const own = this.#rangesOf(owner)
+    const share = this.#streams.has(owner) ? Math.floor(this.#slots() / this.streams) : 0
+    if (own >= share) return undefined
+    return this.#farthest((range) => this.#rangesOf(range.owner as Owner) >= own + 2)
+  }
+
+  /** Read-ahead of whoever has most of it. */
+  #leastUrgent(): Range | undefined {
+    const counts = new Map<Owner | undefined, number>()
+    for (const range of this.#ranges) {
+      if (isAhead(range)) counts.set(range.owner, (counts.get(range.owner) ?? 0) + 1)
+    }
+    const most = Math.max(...counts.values())
+    return this.#farthest((range) => counts.get(range.owner) === most)
+  }
+
+  /** Of the read-ahead that fits: that farthest from its own reader was started last. */
+  #farthest(fits: (range: Range) => boolean): Range | undefined {
+    return [...this.#ranges].findLast((range) => isAhead(range) && fits(range))
+  }
+
+  #giveUp(range: Range): void {
+    this.#drop(range)
+    range.owner?.givenUp(range.at)
+  }
+
+  #drop(range: Range): void {
+    this.#ranges.delete(range)
+    range.abort.abort()
+  }
+
+  #start(
+    source: Source,
+    first: number,
+    end: number,
+    owner: Owner | undefined,
+    urgentEnd: number,
+  ): void {
     const range: Range = {
       source,
       first,
       end,
       owner,
+      urgentEnd,
+      at: first,
       abort: new AbortController(),
       progressMs: performance.now(),
     }
@@ -191,18 +280,17 @@ export class Fetcher {
   }
 
   async #receive(range: Range, arrived: (index: number, block: Buffer) => void): Promise<void> {
-    const { source, first, end, owner } = range
+    const { source, first, end, urgentEnd } = range
     const offset = first * BLOCK_SIZE
     const length = Math.min(end * BLOCK_SIZE, source.content.size) - offset
     const options = {
-      priority: owner === undefined ? 'user' : 'ahead',
+      priority: first < urgentEnd ? 'user' : 'ahead',
       signal: range.abort.signal,
     } as const
-    let index = first
     let filled = 0
     // Memory of its own for each block: one that is kept must not keep the network's buffers with
     // it.
-    let block = Buffer.allocUnsafeSlow(blockLength(source.content, index))
+    let block = Buffer.allocUnsafeSlow(blockLength(source.content, first))
     for await (const chunk of this.#drive.read(
       source.dir(),
       source.file,
@@ -216,9 +304,9 @@ export class Fetcher {
         at += copied
         filled += copied
         if (filled < block.length) continue
-        arrived(index++, block)
-        if (index === end) return
-        block = Buffer.allocUnsafeSlow(blockLength(source.content, index))
+        arrived(range.at++, block)
+        if (range.at === end) return
+        block = Buffer.allocUnsafeSlow(blockLength(source.content, range.at))
         filled = 0
       }
       if (this.#writes.size > WRITES_MAX) await Promise.race(this.#writes.values())
@@ -236,8 +324,15 @@ export class Fetcher {
   }
 }
 
+/** Nobody waits for what is still to come of it. */
+function isAhead(range: Range): boolean {
+  return range.owner !== undefined && range.at >= range.urgentEnd
+}
+
 /** Block writes under way before a download has to wait for the disk: 16 MiB. */
 const WRITES_MAX = 256
+/** Who has nothing on its way and did not read for so long has no share of the slots, in ms. */
+const ACTIVE_MS = 500
 
 export function blockLength(content: ContentId, index: number): number {
   return Math.min(BLOCK_SIZE, content.size - index * BLOCK_SIZE)

@@ -5,7 +5,7 @@ import type { Logger } from '../base/log.ts'
 import { BLOCK_SIZE, type BlockCache, type ContentId } from '../cache/blocks.ts'
 import type { Hasher } from '../cache/hasher.ts'
 import { VfsError } from './error.ts'
-import { type Fetcher, type Source, wasGivenUp } from './fetcher.ts'
+import { type Fetcher, type Owner, type Source, wasGivenUp } from './fetcher.ts'
 
 const MiB = 1024 * 1024
 /** Files up to this size are fetched whole and checked before a byte of them is shown. */
@@ -19,6 +19,11 @@ const WINDOW_BYTES_MAX = 160 * MiB
  */
 const RANGE_BYTES_MAX = 16 * MiB
 const RANGE_BYTES_MIN = 256 * 1024
+/**
+ * With more readers than slots there is no read-ahead; instead each request goes on for so long
+ * behind what is wanted, or round trips would be most of the time.
+ */
+const CROWDED_BYTES = 512 * 1024
 /** The window is this many times what was read in one piece so far. */
 const WINDOW_GROWTH = 4
 /** The kernel reads ahead by itself and may ask out of order: this far off is still sequential. */
@@ -31,7 +36,7 @@ const CALM_BYTES = MiB
 const CHECKED_BYTES = MiB
 
 /** What one open handle remembers between reads. */
-export class ReadState {
+export class ReadState implements Owner {
   /** End of the last read. */
   next = 0
   /** Bytes read in one piece up to `next`. */
@@ -44,6 +49,10 @@ export class ReadState {
    * `Reader.#judge`.
    */
   spoiled: number | undefined
+
+  givenUp(block: number): void {
+    this.frontier = Math.min(this.frontier, block * BLOCK_SIZE)
+  }
 }
 
 export interface ReaderOptions {
@@ -155,25 +164,39 @@ export class Reader {
     const last = Math.ceil(end / BLOCK_SIZE)
     this.#advance(state, offset, end)
     const atRandom = state.jumps >= JUMPS_MAX && state.run < CALM_BYTES
-    const window = atRandom
-      ? 0
-      : Math.min(Math.max(state.run * WINDOW_GROWTH, WINDOW_BYTES_MIN), this.#windowMax())
-    this.#fetcher.fetch(source, first, last)
-    if (window === 0) return
-    const slots = this.#slots()
-    const wanted = Math.min(state.next + window, source.content.size)
+    if (atRandom) {
+      this.#fetcher.fetch(source, first, last)
+      return
+    }
+    const { size } = source.content
+    const blocks = Math.ceil(size / BLOCK_SIZE)
+    // One read more may be all that it is: nobody gives up anything for that.
+    if (state.run > WINDOW_BYTES_MIN) this.#fetcher.attend(state)
+    const { streams } = this.#fetcher
+    const window = Math.max(
+      Math.min(state.run * WINDOW_GROWTH, this.#windowMax() / streams),
+      WINDOW_BYTES_MIN,
+    )
+    // Shorter towards the end, so that all slots finish at about the same time.
+    const rangeBytes = (): number => {
+      const share = Math.min(window, size - state.frontier) / this.#slots()
+      return Math.min(Math.max(share, RANGE_BYTES_MIN), RANGE_BYTES_MAX)
+    }
     state.frontier = Math.max(state.frontier, end)
-    while (state.frontier < wanted && this.#fetcher.busySlots < slots) {
-      // Shorter towards the end, so that all slots finish at about the same time.
-      const share = Math.min(window, source.content.size - state.frontier) / slots
-      const rangeBytes = Math.min(Math.max(share, RANGE_BYTES_MIN), RANGE_BYTES_MAX)
+    if (this.#fetcher.lacks(source.content, first, last)) {
+      const isCrowded = streams > this.#slots()
+      const isLastSlot = !this.#fetcher.mayReadAhead(state, 1)
+      const extra = isLastSlot ? Math.min(window, isCrowded ? CROWDED_BYTES : rangeBytes()) : 0
+      const to = Math.min(Math.ceil((end + extra) / BLOCK_SIZE), blocks)
+      this.#fetcher.fetch(source, first, to, state, isCrowded ? to : last)
+    }
+    const wanted = Math.min(state.next + window, size)
+    while (state.frontier < wanted && this.#fetcher.mayReadAhead(state)) {
       const from = Math.floor(state.frontier / BLOCK_SIZE)
-      const to = Math.min(
-        Math.ceil((state.frontier + rangeBytes) / BLOCK_SIZE),
-        Math.ceil(source.content.size / BLOCK_SIZE),
-      )
-      this.#fetcher.fetch(source, from, to, state)
-      state.frontier = to * BLOCK_SIZE
+      const to = Math.min(Math.ceil((state.frontier + rangeBytes()) / BLOCK_SIZE), blocks)
+      const reached = this.#fetcher.fetch(source, from, to, state, from)
+      if (reached === from) return
+      state.frontier = reached * BLOCK_SIZE
     }
   }
 
@@ -227,7 +250,7 @@ export class Reader {
         // Read-ahead that somebody else cancelled, or that had no patience: a waiting reader asks
         // himself, once.
         const again =
-          attempt === 0 ? flight.range.owner !== undefined : attempt < 8 && wasGivenUp(error)
+          attempt === 0 ? index >= flight.range.urgentEnd : attempt < 8 && wasGivenUp(error)
         if (!again) throw error
       }
     }
