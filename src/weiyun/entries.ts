@@ -18,3 +18,31 @@ export function isSameEntry(a: EntryId, b: EntryId): boolean {
 type EntryId =
   | { readonly kind: 'dir'; readonly key: string }
   | { readonly kind: 'file'; readonly id: string }
+
+/** How far the service's clock may be behind ours. */
+const CLOCK_SKEW_MS = 2 * 60_000
+
+/**
+ * Whether an entry with the content of an upload is one that the upload made: by its name, or by
+ * the name that a clash makes of it if it is not older than the upload. Somebody's copy of last
+ * year stays out of this.
+ */
+export function isMadeFor(
+  made: FileEntry,
+  { name, sinceMs }: { readonly name: string; readonly sinceMs: number },
+): boolean {
+  if (made.name === name) return true
+  return isRenamed(name, made.name) && made.ctimeMs >= sinceMs - CLOCK_SKEW_MS
+}
+
+/**
+ * Whether `found` is what a clash makes of `asked`: `Amazon.pdf`, `Amazon2015-1-2 20.30.3.pdf`
+ * (classic 6).
+ */
+export function isRenamed(asked: string, found: string): boolean {
+  const dot = asked.lastIndexOf('.')
+  const [stem, extension] = dot > 0 ? [asked.slice(0, dot), asked.slice(dot)] : [asked, '']
+  if (!found.startsWith(stem) || !found.endsWith(extension)) return false
+  const added = found.slice(stem.length, found.length - extension.length)
+  return /^\D{0,2}\d{4}-\d{1,2}-\d{1,2} \d{1,2}\.\d{1,2}\.\d{1,2}\D{0,2}$/.test(added)
+}

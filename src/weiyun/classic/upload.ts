@@ -11,7 +11,7 @@ import type {
   UploadOptions,
   UploadSource,
 } from '../drive.ts'
-import { hasContent } from '../entries.ts'
+import { hasContent, isMadeFor, isRenamed } from '../entries.ts'
 import { isWeiyunError, WeiyunError } from '../errors.ts'
 import { type Fields, flag } from '../fields.ts'
 import type { Lanes } from '../lanes.ts'
@@ -52,9 +52,6 @@ interface Target extends Wanted {
   /** It may have been announced before, with a reply that we never saw. */
   readonly isRepeated: boolean
 }
-
-/** How far the service's clock may be behind ours. */
-const CLOCK_SKEW_MS = 2 * 60_000
 
 type Ticket<Way> = Announced & Way
 
@@ -186,7 +183,7 @@ export class ClassicUploads {
           : await announceForm(client, dir, filename, content.size, content, call),
     })
     const look = async () => {
-      const ours = (await this.#sameContent(target)).filter((made) => isOurs(made, target))
+      const ours = (await this.#sameContent(target)).filter((made) => isMadeFor(made, target))
       const broken = ours.filter((made) => !made.complete)
       await Promise.all(broken.map((made) => this.#remove(target, made)))
       const entry = ours.find((made) => made.complete)
@@ -249,26 +246,4 @@ export class ClassicUploads {
     if (entry !== undefined) return entry
     throw new WeiyunError('BAD_REPLY', 'the service took the file, but does not list it')
   }
-}
-
-/**
- * Whether an entry with our content is one that we announced: by our name, or by the name that a
- * clash makes of it if it is not older than our first try. Somebody's copy of last year stays out
- * of this.
- */
-function isOurs(made: FileEntry, { name, sinceMs }: Target): boolean {
-  if (made.name === name) return true
-  return isRenamed(name, made.name) && made.ctimeMs >= sinceMs - CLOCK_SKEW_MS
-}
-
-/**
- * Whether `found` is what a clash makes of `asked`: `Amazon.pdf`, `Amazon2015-1-2 20.30.3.pdf`
- * (classic 6).
- */
-function isRenamed(asked: string, found: string): boolean {
-  const dot = asked.lastIndexOf('.')
-  const [stem, extension] = dot > 0 ? [asked.slice(0, dot), asked.slice(dot)] : [asked, '']
-  if (!found.startsWith(stem) || !found.endsWith(extension)) return false
-  const added = found.slice(stem.length, found.length - extension.length)
-  return /^\D{0,2}\d{4}-\d{1,2}-\d{1,2} \d{1,2}\.\d{1,2}\.\d{1,2}\D{0,2}$/.test(added)
 }

@@ -13,9 +13,9 @@ import type {
   UploadOptions,
   UploadSource,
 } from '../drive.ts'
-import { hasContent } from '../entries.ts'
+import { hasContent, isMadeFor } from '../entries.ts'
 import { isWeiyunError, WeiyunError } from '../errors.ts'
-import { type Fields, isFields, text } from '../fields.ts'
+import { type Fields, integer, isFields, text } from '../fields.ts'
 import type { Lanes } from '../lanes.ts'
 import type { Sha1States } from '../transfer/sha1-states.ts'
 import { runUpload, type UploadSteps } from '../transfer/upload.ts'
@@ -60,7 +60,12 @@ export interface Target {
   readonly content: ContentHashes & { readonly size: number }
   readonly replaces?: FileRef
   readonly call: Call
+  /** When it was begun, by our clock; for one that goes on, at the first attempt. */
+  readonly sinceMs: number
 }
+
+/** What `upload` is asked for. */
+export type Wanted = Omit<Target, 'sinceMs'>
 
 type Finished = { readonly entry: FileEntry }
 
@@ -83,7 +88,8 @@ export class WebappUploads {
    * See Drive.uploadByHash. The states cannot be had from the hash alone, so only content of ours
    * is known.
    */
-  async byHash(target: Target): Promise<FileEntry | undefined> {
+  async byHash(wanted: Wanted): Promise<FileEntry | undefined> {
+    const target = { ...wanted, sinceMs: Date.now() }
     const states = this.#options.states.peek(target.content)
     if (states === undefined) return undefined
     const answer = await this.#announce(target, states, FILE_EXIST.RENAME)
@@ -94,20 +100,29 @@ export class WebappUploads {
   }
 
   /** See Drive.upload. */
-  async upload(target: Target, source: UploadSource, options: UploadOptions): Promise<FileEntry> {
-    return runUpload(this.#steps(target, source, options), options, this.#options.log)
+  async upload(wanted: Wanted, source: UploadSource, options: UploadOptions): Promise<FileEntry> {
+    const earlier = readToken(wanted, options.resume)
+    const target = { ...wanted, sinceMs: earlier?.sinceMs ?? Date.now() }
+    // Before the first request, so that whatever it leaves behind is looked for afterwards.
+    if (earlier === undefined) options.onResumable?.(writeToken(target))
+    const steps = this.#steps(target, source, options, earlier)
+    return runUpload(steps, options, this.#options.log)
   }
 
-  #steps(target: Target, source: UploadSource, options: UploadOptions): UploadSteps<Announced> {
+  #steps(
+    target: Target,
+    source: UploadSource,
+    options: UploadOptions,
+    earlier: Earlier | undefined,
+  ): UploadSteps<Announced> {
     const { states } = this.#options
     const { call } = target
-    const earlierId = restoreId(target, options.resume)
-    let isFirst = target.replaces === undefined && options.resume === undefined
+    let isFirst = target.replaces === undefined && earlier === undefined
     const begin = async () => {
       // Nobody has the name as far as the caller knows, and a clash does no harm: no need to look.
       const plan: Plan = isFirst
         ? { fileExist: FILE_EXIST.RENAME }
-        : await this.#plan(target, earlierId)
+        : await this.#plan(target, earlier?.id, earlier !== undefined)
       isFirst = false
       if ('entry' in plan) return plan
       const answer = await this.#announce(target, await states.of(source, call), plan.fileExist)
@@ -121,7 +136,7 @@ export class WebappUploads {
       send: (ticket) => this.#send(target, ticket, source, options),
       find: (ticket) => this.#find(target, ticket),
       discard: (ticket) => this.#discard(target, ticket),
-      save: (ticket) => saveToken(target, ticket),
+      save: (ticket) => writeToken(target, ticket),
       // The service itself remembers how far it is: `begin` finds out.
       restore: () => undefined,
     }
@@ -140,7 +155,7 @@ export class WebappUploads {
       const progress = (sent: number) => onProgress?.(sent)
       const outcome = await pieces.send(announced, source, target.call, progress)
       if (outcome === 'complete') return this.#sentEntry(target, announced)
-      const plan = await this.#plan(target, announced.id)
+      const plan = await this.#plan(target, announced.id, false)
       if ('entry' in plan) return plan.entry
       if (outcome === 'ended') break
       states.forget(source)
@@ -163,7 +178,7 @@ export class WebappUploads {
       return { announced: decodeAnnounced(await this.#preUpload(announcement, call), option) }
     }
     const look = async () => {
-      const plan = await this.#plan(target, undefined)
+      const plan = await this.#plan(target, undefined, true)
       if ('entry' in plan) return plan
       option = plan.fileExist
       return undefined
@@ -209,13 +224,13 @@ export class WebappUploads {
   /**
    * Overwriting is for the version that this upload is to replace and for our own beginnings, and
    * only while a listing shows just that under the name. Whatever else has it stays: we get
-   * another name.
+   * another name. `isRepeated`: an earlier announcement may have got such a name already.
    */
-  async #plan(target: Target, id: string | undefined): Promise<Plan> {
+  async #plan(target: Target, id: string | undefined, isRepeated: boolean): Promise<Plan> {
     const { dir, name, replaces, content, call } = target
     const entries = await this.#options.views.fresh(dir, call)
-    const entry = findFinished(entries, target, id)
-    if (entry !== undefined) return { entry }
+    const entry = findFinished(entries, target, id) ?? (isRepeated && findRenamed(entries, target))
+    if (entry) return { entry }
     const holder = entries.find((other) => other.name === name)
     if (holder?.kind !== 'file') return { fileExist: FILE_EXIST.RENAME }
     const isOld = replaces !== undefined && holder.id === replaces.id && isVersion(holder, replaces)
@@ -281,21 +296,38 @@ function findFinished(
     .find((entry) => entry.id === id || entry.name === name)
 }
 
-function purposeOf({ dir, name, content }: Target): string {
+/** The same under the name that a clash made of the target's. */
+function findRenamed(entries: readonly Entry[], target: Target): FileEntry | undefined {
+  return entries
+    .filter((entry) => hasContent(entry, target.content))
+    .filter((entry) => entry.id !== target.replaces?.id)
+    .find((entry) => entry.complete && isMadeFor(entry, target))
+}
+
+function purposeOf({ dir, name, content }: Wanted): string {
   return JSON.stringify([dir.key, name, content.sha1, content.size])
 }
 
-/** A resume token: which entry was begun, and what for. */
-function saveToken(target: Target, { id }: Announced): string {
-  return JSON.stringify({ for: purposeOf(target), file_id: id })
+/** What a resume token tells of the attempt that wrote it. */
+interface Earlier {
+  readonly sinceMs: number
+  /** Of the entry that it began, once that was known. */
+  readonly id: string | undefined
 }
 
-function restoreId(target: Target, token: string | undefined): string | undefined {
+function writeToken(target: Target, announced?: Announced): string {
+  const { sinceMs } = target
+  return JSON.stringify({ for: purposeOf(target), sinceMs, file_id: announced?.id })
+}
+
+/** `undefined` for what is no token, or one of another upload. */
+function readToken(wanted: Wanted, token: string | undefined): Earlier | undefined {
   try {
     const fields: unknown = JSON.parse(token ?? 'null')
-    return isFields(fields) && fields.for === purposeOf(target)
-      ? text(fields, 'file_id')
-      : undefined
+    const sinceMs = isFields(fields) ? integer(fields, 'sinceMs') : undefined
+    if (!isFields(fields) || sinceMs === undefined || fields.for !== purposeOf(wanted))
+      return undefined
+    return { sinceMs, id: text(fields, 'file_id') }
   } catch {
     return undefined
   }

@@ -6,6 +6,7 @@ driveSuite(t, {
   name: 'classic',
   uploadNew: ['2301', 'ftn-chunk'],
   uploadKnown: ['2301'],
+  list: 'get_dir_list',
   locate: 'wy_down',
   fetch: 'ftn-get',
 })

@@ -7,6 +7,7 @@ const DIALECT = {
   name: 'webapp',
   uploadNew: ['PreUpload', 'UploadPiece'],
   uploadKnown: ['PreUpload'],
+  list: 'DiskDirList',
   locate: 'DiskFileBatchDownload',
   fetch: 'ftn-get',
 } as const

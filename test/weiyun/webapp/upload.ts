@@ -406,13 +406,23 @@ t.test('going on after a restart', async (t) => {
   service.on(CMD.preUpload, wanted(places(5))).on(CMD.piece, uploaded('UploadPiece', {}, 190041))
   service.on(CMD.list, listing())
   await t.rejects(upload(HELLO, { ...BACKGROUND, onResumable: (one) => tokens.push(one) }))
-  const [resume = ''] = tokens
+  const [first = '', resume = ''] = tokens
   for (const secret of ['00ff', 'ex0']) t.notOk(resume.includes(secret), 'no key in the token')
 
   t.test('when it was finished', async (t) => {
     const { service, upload } = await setUp(t)
     service.on(CMD.list, listing([fileItem({ file_id: 'new-id', filename: 'f(1)' })]))
     t.match(await upload(HELLO, { resume }), { id: 'new-id', name: 'f(1)' })
+    t.strictSame(service.names, [CMD.list])
+  })
+
+  t.test('when nobody heard under which name', async (t) => {
+    const { service, upload } = await setUp(t)
+    const renamed = (ms: number) =>
+      fileItem({ file_id: 'new-id', filename: 'f2026-1-2 20.30.3', file_ctime: String(ms) })
+    const older = { ...renamed(Date.now() - 3600_000), file_id: 'older' }
+    service.on(CMD.list, listing([older, renamed(Date.now())]))
+    t.match(await upload(HELLO, { resume: first }), { id: 'new-id' })
     t.strictSame(service.names, [CMD.list])
   })
 
