@@ -301,12 +301,15 @@ export class Listings {
         inode.remote === undefined ||
         inode.remote.sha1 !== entry.sha1 ||
         inode.remote.size !== entry.size
-      if (changed && inode.stagedId !== undefined) {
+      // An upload of ours that got through, without our hearing of it, into the same entry.
+      const isOurs =
+        inode.attempt?.sha1 === entry.sha1 && inode.attempt.size === entry.size && entry.complete
+      if (changed && !isOurs && inode.stagedId !== undefined) {
         this.#contend(dir, inode, entry)
         return
       }
       inode.remote = remoteFile(dir, entry)
-      if (changed) {
+      if (changed && !isOurs) {
         delete inode.own.mtime
         delete inode.own.atime
         inode.unseen = true

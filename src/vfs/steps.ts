@@ -218,17 +218,19 @@ export class Steps {
 
   /**
    * Takes stock of what an upload left whose end was not heard of. A complete file with the bytes
-   * of `wanted` is the entry's new version; anything else of it is to be removed.
+   * of `wanted` is the entry's new version, and so is the entry itself with other bytes, where the
+   * service overwrites; anything else of it is to be removed.
    */
   async #settleAttempt(file: FileInode, wanted?: Content): Promise<void> {
     const { attempt } = file
     if (attempt === undefined) return
     const dir = this.#tree.get(attempt.parent)
-    const left = dir?.kind === 'dir' ? await this.#leftOf(attempt, dir) : []
+    const left = dir?.kind === 'dir' ? await this.#leftOf(file, attempt, dir) : []
     this.#tree.transaction(() => {
       file.attempt = undefined
       for (const { remote, complete } of left) {
-        if (complete && wanted !== undefined && isContent(remote, wanted))
+        if (remote.id === file.remote?.id) file.remote = remote
+        else if (complete && wanted !== undefined && isContent(remote, wanted))
           this.#replaceRemote(file, remote)
         else this.#tree.bury(remote)
       }
@@ -237,17 +239,21 @@ export class Steps {
   }
 
   async #leftOf(
+    file: FileInode,
     attempt: UploadAttempt,
     dir: DirInode,
   ): Promise<{ remote: RemoteFile; complete: boolean }[]> {
     // What was on its way when the upload was given up is still to arrive.
     await sleep(LATE_MS)
     const entries = await this.#entriesOf(dir)
-    return entries.flatMap((entry) =>
-      entry.kind === 'file' && isOf(attempt, entry) && !this.#tree.byRemoteId(entry.id)
-        ? [{ remote: remoteFile(dir, entry), complete: entry.complete }]
-        : [],
-    )
+    return entries.flatMap((entry) => {
+      if (entry.kind !== 'file') return []
+      const isLeft =
+        entry.id === file.remote?.id
+          ? entry.complete && isContent(entry, attempt)
+          : isOf(attempt, entry) && !this.#tree.byRemoteId(entry.id)
+      return isLeft ? [{ remote: remoteFile(dir, entry), complete: entry.complete }] : []
+    })
   }
 
   /**

@@ -4,7 +4,7 @@ import { open, readFile, stat, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import type { Admin } from '../../src/standin/admin/admin.ts'
 import type { Fault } from '../../src/standin/faults.ts'
-import { errno, mountTest, names, Rig } from '../fixtures/mount.ts'
+import { errno, mountTest, names, Rig, WIRE } from '../fixtures/mount.ts'
 
 const KiB = 1024
 const MiB = 1024 * 1024
@@ -52,7 +52,7 @@ mountTest(t, 'listings that fail and pass are asked for again', async (t) => {
   // Nobody reads the directory above: to the program that would be a walk, and it would list ahead.
   await stat(rig.path('html'))
   for (const fault of BAD_REPLIES) {
-    rig.admin.setFaults([{ ...fault, match: 'get_dir_list' }])
+    rig.admin.setFaults([{ ...fault, match: WIRE.list }])
     t.same(await names(rig.path(fault.kind)), ['file'], fault.kind)
     t.equal(rig.admin.faults()[0]?.hits, fault.times)
     rig.admin.setFaults([])
@@ -68,7 +68,7 @@ mountTest(t, 'a user who waits for a listing ahead that gives up asks himself', 
   await names(rig.path())
   await names(rig.path('a'))
   // From here on everything below is listed ahead, which tries three times at most.
-  rig.admin.setFaults([{ kind: 'status-500', match: 'get_dir_list', after: 1, times: 3 }])
+  rig.admin.setFaults([{ kind: 'status-500', match: WIRE.list, after: 1, times: 3 }])
   t.same(await names(rig.path('a/b')), ['c', 'last'])
   await names(rig.path('a/b/c'))
   t.equal(rig.admin.faults()[0]?.hits, 3)
@@ -92,7 +92,7 @@ mountTest(
     })
     await names(rig.path('known'))
     for (const [kind, expected] of Object.entries(EXPECTED)) {
-      rig.admin.setFaults([{ kind, match: 'get_dir_list' }])
+      rig.admin.setFaults([{ kind, match: WIRE.list }])
       t.equal(await errno(names(rig.path('known', kind, 'below'))), expected, kind)
       t.ok((await names(rig.path('known'))).includes(kind), `${kind}: what is known is shown`)
       rig.admin.setFaults([])
@@ -116,7 +116,7 @@ mountTest(
     for (const fault of BAD_DATA) {
       for (const size of ['small', 'large']) {
         const path = `${size} ${fault.kind}`
-        rig.admin.setFaults([{ ...fault, match: 'ftn-get' }])
+        rig.admin.setFaults([{ ...fault, match: WIRE.data }])
         const read = await readFile(rig.path(path))
         t.ok(read.equals(await rig.admin.read({ path })), path)
         // Small files are fetched without a range.
@@ -147,13 +147,13 @@ mountTest(t, 'data that never comes: an error in time, and right when it does', 
   })
   await names(rig.path())
   for (const [kind, expected] of Object.entries(EXPECTED)) {
-    rig.admin.setFaults([{ kind, match: 'ftn-get' }])
+    rig.admin.setFaults([{ kind, match: WIRE.data }])
     t.equal(await errno(readFile(rig.path(kind))), expected, kind)
     rig.admin.setFaults([])
     t.ok((await readFile(rig.path(kind))).equals(await rig.admin.read({ path: kind })), kind)
   }
 
-  rig.admin.setFaults([{ kind: 'stall', match: 'wy_down' }])
+  rig.admin.setFaults([{ kind: 'stall', match: WIRE.address }])
   t.equal(await errno(readFile(rig.path('no address'))), 'ETIMEDOUT', 'no address')
   rig.admin.setFaults([])
   t.equal((await readFile(rig.path('no address'))).length, 3 * MiB)
@@ -176,7 +176,7 @@ mountTest(
       },
     })
     const corrupted = (times: number) =>
-      rig.admin.setFaults([{ kind: 'corrupted', match: 'ftn-get', times }])
+      rig.admin.setFaults([{ kind: 'corrupted', match: WIRE.data, times }])
     const isRight = async (path: string) =>
       (await readFile(rig.path(path))).equals(await rig.admin.read({ path }))
 
@@ -210,7 +210,7 @@ mountTest(t, 'an edit in place is never sent with bytes that arrived wrong', asy
   await handle.write(written, 0, 9 * MiB, MiB)
   written.copy(expected, MiB)
   await handle.close()
-  rig.admin.setFaults([{ kind: 'corrupted', match: 'ftn-get', times: 1 }])
+  rig.admin.setFaults([{ kind: 'corrupted', match: WIRE.data, times: 1 }])
   await rig.sync()
   t.equal(rig.admin.faults()[0]?.hits, 1)
   t.ok((await rig.admin.read({ path: 'big' })).equals(expected))
@@ -221,7 +221,7 @@ mountTest(t, 'uploads into bad weather arrive whole and once', async (t) => {
   const rig = await Rig.open(t, { args: LIMITS })
   await names(rig.path())
   for (const fault of BAD_REPLIES) {
-    for (const match of ['2301', 'ftn-chunk']) {
+    for (const match of [WIRE.announce, WIRE.piece]) {
       const path = `${fault.kind} ${match}`
       rig.admin.setFaults([{ ...fault, match }])
       await writeFile(rig.path(path), path.repeat(20_000))

@@ -81,8 +81,8 @@ mountTest(t, 'every command returns', async (t) => {
   const rig = await blackHole(t)
   await writeFile(rig.path('known/new.txt'), 'new')
   const run = (...args: string[]) => outcome(t, args.join(' '), rig.bench.run(...args))
-  const { url, sessions } = rig.bench.standin
-  const where = ['--service', url, '--session', sessions.classic ?? '']
+  const { bench } = rig
+  const where = ['--service', bench.standin.url, '--session', bench.session]
   await run('status')
   await run('status', '--metrics')
   await run('doctor', ...where, '--timeout', `${TIMEOUT_MS}ms`)

@@ -2,7 +2,7 @@
 // the other changed since we looked.
 import { open, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import t from 'tap'
-import { errno, mountTest, names, Rig, text, until } from '../fixtures/mount.ts'
+import { errno, mountTest, names, Rig, text, until, WIRE } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
 /**
@@ -164,7 +164,7 @@ mountTest(
 mountTest(t, 'the name of an unsent file or directory is taken there: both are kept', async (t) => {
   const rig = await Rig.open(t, { args: STILL })
   await names(rig.path())
-  rig.admin.setFaults([{ kind: 'reset', match: 'dir_create' }])
+  rig.admin.setFaults([{ kind: 'reset', match: WIRE.makeDir }])
   await rig.run('mkdir both kind; printf ours > both/ours; printf ours > file.txt')
   await rig.run('printf same > same; printf ours > kind2')
   await rig.admin.put({ path: 'file.txt', ...bytes('theirs') })

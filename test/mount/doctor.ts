@@ -3,11 +3,11 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import type { Finding } from '../../src/cli/checks/finding.ts'
-import { mountTest, Rig, until } from '../fixtures/mount.ts'
+import { mountTest, Rig, until, WIRE } from '../fixtures/mount.ts'
 
 async function findings(rig: Rig, check: string, ...args: string[]): Promise<Finding[]> {
-  const { url, sessions } = rig.bench.standin
-  const where = ['--service', url, '--session', sessions.classic ?? '']
+  const { bench } = rig
+  const where = ['--service', bench.standin.url, '--session', bench.session]
   const { stdout } = await rig.bench.run('doctor', '--json', ...args, ...where)
   const report: { findings: Finding[] } = JSON.parse(stdout)
   return report.findings.filter((finding) => finding.check === check)
@@ -38,7 +38,7 @@ mountTest(t, 'files that cannot be sent, each with what helps', async (t) => {
   const rig = await Rig.open(t)
   await mkdir(rig.path('d'))
   await rig.sync()
-  rig.admin.setFaults([{ kind: 'ret:1053', match: '2301' }])
+  rig.admin.setFaults([{ kind: 'ret:1053', match: WIRE.announce }])
   await writeFile(rig.path('d/full.bin'), 'hello')
   await until(async () => (await rig.status()).pending[0]?.state === 'error', 'it is refused')
   faulty(t, await aboutMount(rig), 'warn', /d\/full\.bin: the drive is full/)

@@ -1,7 +1,7 @@
 // Ways in which programs change files that are there already.
 import { open, readFile, truncate, writeFile } from 'node:fs/promises'
 import t from 'tap'
-import { mountTest, Rig } from '../fixtures/mount.ts'
+import { mountTest, Rig, WIRE } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
 
@@ -14,7 +14,7 @@ mountTest(t, 'a new version by a temporary file and a rename costs one upload', 
     await rig.run('echo new version > document.txt.tmp; mv document.txt.tmp document.txt')
     await rig.sync()
   })
-  t.equal(asked['2301'], 1, 'announced once')
+  t.equal(asked[WIRE.announce], 1, 'announced once')
   t.same(rig.remoteNames(), ['document.txt'])
   t.equal(await rig.remoteText('document.txt'), 'new version\n')
   t.not(rig.admin.tree()[0]?.id, id)
@@ -40,7 +40,7 @@ mountTest(t, 'an edit in place fetches only what it needs', async (t) => {
     }
     await handle.close()
   })
-  t.notOk('ftn-get' in asked, 'writing fetches nothing')
+  t.notOk(WIRE.data in asked, 'writing fetches nothing')
   t.ok((await readFile(rig.path('big'))).equals(expected))
   await rig.sync()
   t.ok((await rig.admin.read({ path: 'big' })).equals(expected))
@@ -91,7 +91,7 @@ mountTest(
       for (let n = 0; n < 30; n++) await writeFile(rig.path('file'), `version ${n}`)
       await rig.sync()
     })
-    t.notOk('ftn-get' in asked)
+    t.notOk(WIRE.data in asked)
     t.equal(await rig.remoteText('file'), 'version 29')
     t.same(rig.remoteNames(), ['file'])
   },
@@ -121,8 +121,8 @@ mountTest(t, 'cp inside the mount sends and fetches no byte', async (t) => {
     await rig.run('cp film copy')
     await rig.sync()
   })
-  t.notOk('ftn-get' in asked)
-  t.notOk('ftn-chunk' in asked)
+  t.notOk(WIRE.data in asked)
+  t.notOk(WIRE.piece in asked)
   t.same(rig.remote().get('copy'), rig.remote().get('film'))
   await rig.run('cmp film copy')
 })
@@ -136,7 +136,7 @@ mountTest(t, 'a copy under the name of a file that is on its way elsewhere', asy
     },
   })
   // The service has the bytes under that very name when it is asked again: they are not the copy.
-  rig.admin.setFaults([{ kind: 'lost-reply', match: '2301', times: 1 }])
+  rig.admin.setFaults([{ kind: 'lost-reply', match: WIRE.announce, times: 1 }])
   await rig.run('mv file dir/file; cp dir/file file')
   await rig.sync('/file')
   t.equal(await rig.run('cmp file dir/file; find . -type f | sort'), './dir/file\n./file\n')

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { WIRE } from '../fixtures/dialect.ts'
 import { LATER, MountBench, noFuse } from '../fixtures/mount-cli.ts'
 
 const skip = noFuse
@@ -33,7 +34,7 @@ t.test('fusermount3 -u ends the process the same way', { skip }, async (t) => {
 
 t.test('what --drain leaves is kept, and goes on at the next mount', { skip }, async (t) => {
   const bench = await MountBench.open(t)
-  bench.standin.admin.setFaults([{ kind: 'stall', match: '2301' }])
+  bench.standin.admin.setFaults([{ kind: 'stall', match: WIRE.announce }])
   const mount = await bench.mount(t, ...LATER, '--drain', '100ms')
   await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
   t.equal(await mount.stop(), 0)
@@ -51,7 +52,7 @@ t.test('what --drain leaves is kept, and goes on at the next mount', { skip }, a
 
 t.test('a second Ctrl-C ends it at once', { skip }, async (t) => {
   const bench = await MountBench.open(t)
-  bench.standin.admin.setFaults([{ kind: 'stall', match: '2301' }])
+  bench.standin.admin.setFaults([{ kind: 'stall', match: WIRE.announce }])
   const mount = await bench.mount(t, ...LATER, '--drain', '1h')
   await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
   mount.child.kill('SIGINT')

@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { startCli } from '../fixtures/cli.ts'
-import { mountTest, Rig, until } from '../fixtures/mount.ts'
+import { mountTest, Rig, until, WIRE } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
 const CONTENT = Buffer.alloc(3 * MiB, 'weiyun')
@@ -28,13 +28,13 @@ mountTest(
     const warmed = await rig.bench.run('warm', rig.path('dir'))
     t.equal(warmed.code, 0, warmed.stderr)
     t.match(warmed.stderr, `${rig.path('dir')}: 2 files (3.0 MiB) in the cache`)
-    rig.admin.setFaults([{ kind: 'reset', match: 'ftn-get' }])
+    rig.admin.setFaults([{ kind: 'reset', match: WIRE.data }])
     t.ok((await readFile(rig.path('dir/big.bin'))).equals(CONTENT))
     t.equal(await readFile(rig.path('dir/sub/微云.txt'), 'utf8'), 'hello')
     await t.rejects(readFile(rig.path('other.txt')))
     rig.admin.setFaults([])
     const again = await rig.requests(() => rig.bench.run('warm', rig.path('dir')))
-    t.equal(again['ftn-get'], undefined, 'what is here is not fetched again')
+    t.equal(again[WIRE.data], undefined, 'what is here is not fetched again')
     t.equal(await rig.stop(), 0)
   },
 )
@@ -67,7 +67,7 @@ mountTest(t, 'pinned content outlives a cache that is too small for all', async 
   await rig.refresh()
   for (let i = 0; i < 6; i++) await readFile(rig.path(`more/${i}.bin`))
   await rig.restart()
-  rig.admin.setFaults([{ kind: 'reset', match: 'ftn-get' }])
+  rig.admin.setFaults([{ kind: 'reset', match: WIRE.data }])
   t.ok((await readFile(rig.path('dir/big.bin'))).equals(CONTENT))
   rig.admin.setFaults([])
   const more = await rig.bench.run('pin', rig.path('more'))
@@ -79,7 +79,7 @@ mountTest(t, 'pinned content outlives a cache that is too small for all', async 
 
 mountTest(t, 'Ctrl-C while it fetches leaves a mount that works', async (t) => {
   const rig = await drive(t)
-  rig.admin.setFaults([{ kind: 'stall', match: 'ftn-get' }])
+  rig.admin.setFaults([{ kind: 'stall', match: WIRE.data }])
   const child = startCli(['warm', rig.path('dir')], rig.bench.env)
   await until(() => (rig.admin.faults()[0]?.hits ?? 0) > 0, 'the first range is asked for')
   child.kill('SIGINT')

@@ -1,9 +1,11 @@
 // The service does what it was asked and the reply is lost, or the request is done twice: every
 // command can be repeated, so that one entry of the right name is there in the end, and nobody
 // else's is touched.
+import { unlink, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import type { Admin } from '../../src/standin/admin/admin.ts'
-import { mountTest, names, Rig } from '../fixtures/mount.ts'
+import type { Wire } from '../fixtures/dialect.ts'
+import { mountTest, names, Rig, until, WIRE } from '../fixtures/mount.ts'
 
 const CONTENT = 'ours\n'.repeat(60_000)
 const STRANGER = 'made2015-1-2 20.30.3'
@@ -17,25 +19,25 @@ interface Case {
   after: readonly string[]
 }
 
-/** By the command that the script leads to. Names that end in `/` are directories. */
-const CASES: Record<string, Case> = {
-  dir_create: { script: 'mkdir made; mkdir made/below', after: ['made/', 'made/below/'] },
-  2301: { script: 'cp "$content" made', after: ['made'] },
-  'ftn-chunk': { script: 'cp "$content" made; echo >> made', after: ['made'] },
-  batch_file_delete: { there: ['gone', 'kept'], script: 'rm gone', after: ['kept'] },
-  batch_folder_delete: {
+/** By what the script leads to. Names that end in `/` are directories. */
+const CASES: Partial<Record<keyof Wire, Case>> = {
+  makeDir: { script: 'mkdir made; mkdir made/below', after: ['made/', 'made/below/'] },
+  announce: { script: 'cp "$content" made', after: ['made'] },
+  piece: { script: 'cp "$content" made; echo >> made', after: ['made'] },
+  removeFiles: { there: ['gone', 'kept'], script: 'rm gone', after: ['kept'] },
+  removeDirs: {
     there: ['gone/', 'gone/sub/', 'kept/'],
     script: 'rm -r gone',
     after: ['kept/'],
   },
-  file_attr_mod: { there: ['old'], script: 'mv old new', after: ['new'] },
-  dir_attr_mod: { there: ['old/', 'old/in'], script: 'mv old new', after: ['new/', 'new/in'] },
-  batch_file_move: {
+  renameFile: { there: ['old'], script: 'mv old new', after: ['new'] },
+  renameDir: { there: ['old/', 'old/in'], script: 'mv old new', after: ['new/', 'new/in'] },
+  moveFiles: {
     there: ['from/', 'from/file', 'to/'],
     script: 'mv from/file to/other',
     after: ['from/', 'to/', 'to/other'],
   },
-  batch_folder_move: {
+  moveDirs: {
     there: ['from/', 'from/dir/', 'from/dir/in', 'to/'],
     script: 'mv from/dir to/',
     after: ['from/', 'to/', 'to/dir/', 'to/dir/in'],
@@ -63,7 +65,8 @@ function remotePaths(rig: Rig, command: string): string[] {
 
 async function tryAll(rig: Rig, kind: string, times: number): Promise<void> {
   for (const command of Object.keys(CASES)) await names(rig.path(command))
-  rig.admin.setFaults(Object.keys(CASES).map((command) => ({ kind, times, match: `^${command}$` })))
+  const commands = Object.keys(CASES).map((what) => WIRE[what as keyof Wire])
+  rig.admin.setFaults([...new Set(commands)].map((name) => ({ kind, times, match: `^${name}$` })))
   await rig.run('yes ours | head -c 300000 > "$HOME/content"')
   for (const [command, { script }] of Object.entries(CASES)) {
     await rig.run(`content=$HOME/content; cd ${command}; ${script}`)
@@ -96,7 +99,32 @@ for (const [kind, times, title] of WEATHER) {
       )
       t.same(shown.trim().split('\n').sort(), [...after, STRANGER].sort(), `${command}: shown`)
     }
-    const [first, second] = ['2301/made', 'ftn-chunk/made'].map((path) => rig.remote().get(path))
+    const [first, second] = ['announce/made', 'piece/made'].map((path) => rig.remote().get(path))
     t.same([first?.size, second?.size], [300_000, 300_001])
   })
 }
+
+mountTest(
+  t,
+  'removed before anybody heard that its new version had arrived: it goes',
+  async (t) => {
+    const rig = await Rig.open(t, {
+      args: ['--timeout', '5s'],
+      prepare: (admin) => admin.put({ path: 'file', ...bytes('old') }),
+    })
+    await names(rig.path())
+    rig.admin.setFaults([
+      { kind: 'lost-reply', match: `^${WIRE.piece}$` },
+      { kind: 'status-500', match: `^${WIRE.list}$`, after: 1 },
+    ])
+    await writeFile(rig.path('file'), 'another')
+    const sent = () => [...rig.remote().values()].some(({ size }) => size === 7)
+    await until(sent, 'the service to have it')
+    await until(() => rig.log.includes('could not be sent'), 'it to be given up')
+    await unlink(rig.path('file'))
+    rig.admin.setFaults([])
+    await rig.sync()
+    t.same(await names(rig.path()), [])
+    t.same(rig.remoteNames(), [])
+  },
+)

@@ -1,7 +1,7 @@
 // Names: whatever a user may type, and whatever the service may hold.
 import { mkdir, stat, writeFile } from 'node:fs/promises'
 import t from 'tap'
-import { errno, mountTest, names, Rig, text } from '../fixtures/mount.ts'
+import { errno, mountTest, names, Rig, text, WIRE } from '../fixtures/mount.ts'
 
 /** Stay as they are on both sides. */
 const ORDINARY = [
@@ -85,8 +85,8 @@ mountTest(
       await rig.sync()
     })
     t.same(
-      Object.keys(asked).filter((name) => !['get_dir_list', 'query_user'].includes(name)),
-      ['2301'],
+      Object.keys(asked).filter((name) => ![WIRE.list, WIRE.account].includes(name)),
+      [WIRE.announce],
       'only the one that is fine',
     )
   },
@@ -142,7 +142,7 @@ mountTest(t, 'litter of desktops and editors stays on this machine', async (t) =
     for (const name of litter) await writeFile(rig.path(name), name)
     await rig.sync()
   })
-  t.notOk('2301' in asked)
+  t.notOk(WIRE.announce in asked)
   t.same(await names(rig.path()), litter.sort())
   await rig.restart()
   t.equal(await text(rig.path('Thumbs.db')), 'Thumbs.db', 'and survives there')

@@ -1,7 +1,7 @@
 // What happens to files while somebody has them open.
 import { open, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises'
 import t from 'tap'
-import { errno, mountTest, names, Rig, text } from '../fixtures/mount.ts'
+import { errno, mountTest, names, Rig, text, WIRE } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
 
@@ -95,6 +95,6 @@ mountTest(t, 'eight programs read one file at once', async (t) => {
     'for n in 1 2 3 4 5 6 7 8; do sha1sum shared & done | sort -u; wait; for job in 1; do :; done',
   )
   t.same(sums, `${rig.remote().get('shared')?.sha}  shared\n`)
-  const fetched = rig.admin.counters()['ftn-get']
+  const fetched = rig.admin.counters()[WIRE.data]
   t.ok((fetched?.bytesOut ?? 0) < 22 * MiB, 'each byte came about once')
 })

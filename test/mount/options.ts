@@ -13,7 +13,7 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import t from 'tap'
-import { errno, mountTest, names, Rig, text, until } from '../fixtures/mount.ts'
+import { errno, mountTest, names, Rig, text, until, WIRE } from '../fixtures/mount.ts'
 
 const KiB = 1024
 const MiB = 1024 * 1024
@@ -44,7 +44,7 @@ mountTest(t, '--write-back 0: close tells why the service refuses', async (t) =>
     stall: 'ETIMEDOUT',
   }
   for (const [kind, expected] of Object.entries(REFUSALS)) {
-    rig.admin.setFaults([{ kind, match: '2301' }])
+    rig.admin.setFaults([{ kind, match: WIRE.announce }])
     t.equal(await errno(writeFile(rig.path(kind.replace(':', ' ')), kind)), expected, kind)
     rig.admin.setFaults([])
   }

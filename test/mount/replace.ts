@@ -3,7 +3,7 @@
 // what it costs.)
 import { readFile, writeFile } from 'node:fs/promises'
 import t from 'tap'
-import { mountTest, Rig, sha1, text, until } from '../fixtures/mount.ts'
+import { mountTest, Rig, sha1, text, until, WIRE } from '../fixtures/mount.ts'
 
 const CRASH_POINTS = ['hashed', 'begins', 'replied', 'recorded', 'confirmed'].map(
   (point) => `upload:${point}`,
@@ -71,13 +71,9 @@ mountTest(t, 'cut off after any request of a replacement, and killed: the same',
   for (let n = 0; cut; n++) {
     const [old, fresh] = [`version ${n}`, `version ${n + 1}`]
     // Announced, sent, looked for, old one removed, renamed, listed: one request more each time.
-    rig.admin.setFaults([
-      {
-        kind: 'reset',
-        match: '^(2301|ftn-chunk|get_dir_list|batch_file_delete|file_attr_mod)$',
-        after: n,
-      },
-    ])
+    const { announce, piece, list, removeFiles, renameFile } = WIRE
+    const match = `^(${[announce, piece, list, removeFiles, renameFile].join('|')})$`
+    rig.admin.setFaults([{ kind: 'reset', match, after: n }])
     await writeFile(rig.path('file'), fresh)
     const fault = () => rig.admin.faults()[0]?.hits ?? 0
     await until(async () => fault() > 0 || (await rig.status()).pending.length === 0, 'cut or done')
@@ -109,7 +105,7 @@ mountTest(
     const old = rig.remote().get('file')?.sha
     await rig.run('head -c 4000000 /dev/urandom > file.tmp; mv file.tmp file')
     const fresh = await sha1(rig.path('file'))
-    await until(() => (rig.admin.counters()['ftn-chunk']?.requests ?? 0) > 3, 'some chunks')
+    await until(() => (rig.admin.counters()[WIRE.piece]?.requests ?? 0) > 0, 'some of it')
     await rig.kill()
     t.equal(rig.remote().get('file')?.sha, old, 'the old version is still there')
     rig.admin.setKnobs({ bandwidth: 0 })
@@ -130,7 +126,7 @@ mountTest(t, 'mkdir, files, renames and removals keep their order across crashes
       }
     },
   })
-  rig.admin.setFaults([{ kind: 'reset', match: 'dir_create' }])
+  rig.admin.setFaults([{ kind: 'reset', match: WIRE.makeDir }])
   // Exchanged names, a directory under the name of one that moved, a move out of what was moved.
   await rig.run(`mkdir -p new/deep; echo file > new/deep/file
     mv before after; mkdir before; echo fresh > before/fresh

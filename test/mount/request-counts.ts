@@ -2,11 +2,11 @@
 // waits for.
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import t from 'tap'
-import { errno, mountTest, names, Rig } from '../fixtures/mount.ts'
+import { errno, mountTest, names, Rig, WIRE } from '../fixtures/mount.ts'
 
 /** The account is asked now and then, whatever anybody does. */
 async function counted(rig: Rig, work: () => Promise<unknown>): Promise<Record<string, number>> {
-  const { query_user: _, ...rest } = await rig.requests(work)
+  const { [WIRE.account]: _, ...rest } = await rig.requests(work)
   return rest
 }
 
@@ -18,7 +18,7 @@ mountTest(t, 'looking costs a listing once, and then nothing', async (t) => {
     },
   })
   const cold = await counted(rig, () => names(rig.path('a/b')))
-  t.same(cold, { get_dir_list: 3 }, 'one for each level')
+  t.same(cold, { [WIRE.list]: 3 }, 'one for each level')
   const warm = await counted(rig, async () => {
     await names(rig.path('a/b'))
     await stat(rig.path('a/b/file-00010'))
@@ -32,7 +32,7 @@ mountTest(t, 'first bytes of a known file: its address, then its bytes', async (
   const rig = await Rig.open(t, { prepare: (admin) => admin.put({ path: 'file', size: 5000 }) })
   await names(rig.path())
   const first = await counted(rig, () => readFile(rig.path('file')))
-  t.same(first, { wy_down: 1, 'ftn-get': 1 })
+  t.same(first, { [WIRE.address]: 1, [WIRE.data]: 1 })
   const again = await counted(rig, () => readFile(rig.path('file')))
   t.same(again, {})
 })
@@ -44,14 +44,14 @@ mountTest(t, 'a small new file costs two requests, known bytes one', async (t) =
     await writeFile(rig.path('fresh'), 'never seen before')
     await rig.sync()
   })
-  t.same(fresh, { 2301: 1, 'ftn-chunk': 1 })
+  t.same(fresh, { [WIRE.announce]: 1, [WIRE.piece]: 1 })
   const known = await counted(rig, async () => {
     await writeFile(rig.path('known'), 'never seen before')
     await rig.sync()
     await readFile(rig.path('fresh'))
     await readFile(rig.path('known'))
   })
-  t.same(known, { 2301: 1 }, 'and reading what we wrote none')
+  t.same(known, { [WIRE.announce]: 1 }, 'and reading what we wrote none')
 })
 
 mountTest(t, 'rm -r goes in batches', async (t) => {
@@ -67,5 +67,5 @@ mountTest(t, 'rm -r goes in batches', async (t) => {
     await rig.sync()
   })
   t.same(rig.remoteNames(), [])
-  t.ok((asked.batch_file_delete ?? 0) <= 40, `${asked.batch_file_delete} requests for 200 files`)
+  t.ok((asked[WIRE.removeFiles] ?? 0) <= 40, `${asked[WIRE.removeFiles]} requests for 200 files`)
 })

@@ -2,7 +2,7 @@
 // waits, and a new session file is all that it takes.
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import t from 'tap'
-import { errno, mountTest, names, Rig, text, until } from '../fixtures/mount.ts'
+import { errno, mountTest, names, Rig, text, until, WIRE } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
 
@@ -61,7 +61,7 @@ mountTest(t, 'session expired: cached reads and writes go on, the rest is EACCES
 mountTest(t, 'session replaced while a request is under way: it is asked again', async (t) => {
   const rig = await Rig.open(t, { prepare: (admin) => admin.mkdir({ path: 'dir/below' }) })
   await stat(rig.path('dir'))
-  rig.admin.setFaults([{ kind: 'delay', ms: 3000, match: 'get_dir_list', times: 1 }])
+  rig.admin.setFaults([{ kind: 'delay', ms: 3000, match: WIRE.list, times: 1 }])
   const listed = names(rig.path('dir'))
   await until(() => rig.admin.faults()[0]?.hits === 1, 'the request with the old session')
   await rig.admin.rotateSession()
@@ -84,13 +84,13 @@ mountTest(t, 'session expired in the middle of uploads: each file arrives once',
   t.equal(rig.remoteNames('many').length, COUNT)
   t.same(rig.remoteBroken(), [])
   t.ok((await rig.admin.read({ path: 'large' })).equals(await readFile(rig.path('large'))))
-  const announced = rig.admin.counters()['2301']
+  const announced = rig.admin.counters()[WIRE.announce]
   t.ok((announced?.requests ?? 0) - (announced?.refused ?? 0) <= COUNT + 1, 'none was sent twice')
 })
 
 mountTest(t, 'one refusal of a valid session: the queue goes on by itself', async (t) => {
   const rig = await Rig.open(t)
-  rig.admin.setFaults([{ kind: 'expired-session', match: '2301', times: 2 }])
+  rig.admin.setFaults([{ kind: 'expired-session', match: WIRE.announce, times: 2 }])
   await writeFile(rig.path('file'), 'content')
   await until(async () => (await rig.status()).session === 'expired', 'it is believed at first')
   await until(() => rig.remoteNames().includes('file'), 'nobody had to log in')

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Status } from '../../src/cli/status.ts'
 import { startCli } from '../fixtures/cli.ts'
+import { WIRE } from '../fixtures/dialect.ts'
 import { gone, LATER, MountBench, noFuse, Running } from '../fixtures/mount-cli.ts'
 
 const skip = noFuse
@@ -62,7 +63,7 @@ t.test('a session that is dead at the start has an exit code of its own', { skip
 
 t.test('Ctrl-C while the service keeps a start waiting', { skip }, async (t) => {
   const bench = await MountBench.open(t)
-  bench.standin.admin.setFaults([{ kind: 'stall', match: 'query_user' }])
+  bench.standin.admin.setFaults([{ kind: 'stall', match: WIRE.account }])
   const child = startCli(['-f', ...bench.args()], bench.env)
   t.teardown(() => child.kill('SIGKILL'))
   while (bench.standin.admin.faults()[0]?.hits === 0) await sleep(20)

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
 import { Browser, keepScreenshot, noChromium } from '../fixtures/chromium.ts'
 import { startCli } from '../fixtures/cli.ts'
-import { noFuse, Rig, until } from '../fixtures/mount.ts'
+import { noFuse, Rig, until, WIRE } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
 
@@ -26,7 +26,7 @@ async function pageOf(t: Test, rig: Rig, env = {}): Promise<string> {
 /** One file that is refused and one that is on its way, slowly. */
 async function busyRig(t: Test): Promise<Rig> {
   const rig = await Rig.open(t)
-  rig.admin.setFaults([{ kind: 'ret:1053', match: '2301', times: 1 }])
+  rig.admin.setFaults([{ kind: 'ret:1053', match: WIRE.announce, times: 1 }])
   await writeFile(rig.path('refused <b>微云.txt'), 'hello')
   await until(async () => (await rig.status()).pending[0]?.state === 'error', 'it is refused')
   rig.admin.setKnobs({ bandwidth: MiB })
