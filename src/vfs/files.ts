@@ -47,7 +47,7 @@ export interface FilesOptions {
   writer: Writer
   writeBack: WriteBack
   account: AccountCache
-  sourceOf: (file: FileInode, version: RemoteFile) => Source
+  sourceOf: (version: RemoteFile) => Source
   /** Longest wait without progress, in ms. */
   timeoutMs: number
   /** `fsync` waits for the service, not for the disk alone. */
@@ -146,7 +146,7 @@ export class Files {
     if (dirty !== undefined) return dirty
     const wanted = handle.version ?? file.remote
     if (wanted === undefined) return Buffer.alloc(0)
-    return this.#options.reader.read(this.#options.sourceOf(file, wanted), read, offset, length)
+    return this.#options.reader.read(this.#options.sourceOf(wanted), read, offset, length)
   }
 
   async write(fh: number, bytes: Buffer, offset: number): Promise<void> {

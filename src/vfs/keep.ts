@@ -6,7 +6,7 @@ import PQueue from 'p-queue'
 import type { BlockCache } from '../cache/blocks.ts'
 import { VfsError } from './error.ts'
 import type { Source } from './fetcher.ts'
-import type { DirInode, FileInode, Inode, RemoteFile } from './inode.ts'
+import type { DirInode, Inode, RemoteFile } from './inode.ts'
 import { type Reader, ReadState } from './reader.ts'
 import type { Tree } from './tree.ts'
 
@@ -35,7 +35,7 @@ export interface KeepOptions {
   blocks: BlockCache
   /** Lists a directory if need be. */
   ensure: (dir: DirInode) => Promise<void>
-  sourceOf: (file: FileInode, version: RemoteFile) => Source
+  sourceOf: (version: RemoteFile) => Source
   slots: () => number
 }
 
@@ -88,7 +88,7 @@ export class Keep {
     const { tree, sourceOf, ensure } = this.#options
     if (inode.kind === 'file') {
       const isClean = inode.stagedId === undefined && inode.remote !== undefined
-      if (isClean && inode.size > 0) sources.push(sourceOf(inode, inode.remote as RemoteFile))
+      if (isClean && inode.size > 0) sources.push(sourceOf(inode.remote as RemoteFile))
       return
     }
     await ensure(inode)

@@ -170,7 +170,7 @@ export class Vfs {
     const listings = new Listings({ tree, drive, ttlMs: options.dirTtlMs, ending, log })
     const fetcher = new Fetcher({ drive, blocks, memoryBytes: MEMORY_BYTES, slots })
     const reader = new Reader({ fetcher, blocks, hasher, slots, timeoutMs: options.timeoutMs, log })
-    const sourceOf = (file: FileInode, version: RemoteFile): Source => this.#sourceOf(file, version)
+    const sourceOf = (version: RemoteFile): Source => this.#sourceOf(version)
     const writer = new Writer({
       tree,
       state,
@@ -769,13 +769,13 @@ export class Vfs {
     return { files: pending.length, bytes }
   }
 
-  #sourceOf(file: FileInode, version: RemoteFile): Source {
+  #sourceOf(version: RemoteFile): Source {
     return {
       content: { sha1: version.sha1, size: version.size },
       file: version,
       dir: () => {
-        // The version may have been moved since the handle was opened.
-        const place = file.remote?.id === version.id ? file.remote : version
+        // The version may have been moved since the handle was opened, and a copy's is another's.
+        const place = this.#tree.byRemoteId(version.id)?.remote ?? version
         const dir = this.#tree.get(place.parent)
         const ref = dir?.kind === 'dir' ? this.#listings.ref(dir) : undefined
         if (ref === undefined)

@@ -31,7 +31,7 @@ export interface WriterOptions {
   /** The service takes hashes for bytes that it knows (see Drive.features). */
   uploadsByHash: boolean
   /** Where the bytes of a version can be fetched. */
-  sourceOf: (file: FileInode, version: RemoteFile) => Source
+  sourceOf: (version: RemoteFile) => Source
   log: Logger
 }
 
@@ -59,7 +59,7 @@ export class Writer {
   readonly #reader: Reader
   readonly #hasher: Hasher
   readonly #uploadsByHash: boolean
-  readonly #sourceOf: (file: FileInode, version: RemoteFile) => Source
+  readonly #sourceOf: (version: RemoteFile) => Source
   readonly #log: Logger
   readonly #uses = new Map<FileInode, Use>()
   /**
@@ -362,7 +362,7 @@ export class Writer {
     const gaps = staged.extents.gaps(0, Math.min(base?.size ?? 0, staged.size))
     if (base === undefined || gaps.length === 0) return
     try {
-      await this.#reader.ensureRight(this.#sourceOf(file, base))
+      await this.#reader.ensureRight(this.#sourceOf(base))
     } catch (error) {
       if (!isWeiyunError(error, 'NOT_FOUND', 'STALE')) throw error
       throw new VfsError('ESTALE', 'the version that was edited in place is gone', { cause: error })
@@ -374,7 +374,7 @@ export class Writer {
     const bytes =
       base === undefined
         ? Buffer.alloc(0)
-        : await this.#reader.read(this.#sourceOf(file, base), state, from, to - from)
+        : await this.#reader.read(this.#sourceOf(base), state, from, to - from)
     return bytes.length === to - from ? bytes : Buffer.concat([bytes], to - from)
   }
 
