@@ -82,15 +82,16 @@ export class Listings {
    */
   async ensure(dir: DirInode, limitMs: number): Promise<void> {
     if (this.isFresh(dir) || this.#isOurs(dir)) return
-    const fromEarlierRun = dir.freshMs === undefined
-    const refreshed = within(this.refresh(dir), limitMs)
-    if (!dir.listed) return refreshed
-    const served = refreshed.catch((error: unknown) => {
+    if (!dir.listed) return within(this.refresh(dir), limitMs)
+    const isShownAtOnce = dir.freshMs === undefined || !this.isReachable()
+    // One of them hears of its failure: others look a thousand times while it is on its way.
+    if (isShownAtOnce && this.#running.has(dir)) return
+    const served = within(this.refresh(dir), limitMs).catch((error: unknown) => {
       if (isWeiyunError(error, 'NOT_FOUND')) throw error
       this.#log.warn({ err: error }, 'a directory could not be revalidated; showing what is known')
       dir.freshMs = performance.now() - this.#ttlMs + Math.min(FAILED_PAUSE_MS, this.#ttlMs)
     })
-    if (fromEarlierRun || !this.isReachable()) served.catch(() => {})
+    if (isShownAtOnce) served.catch(() => {})
     else await served
   }
 

@@ -3,10 +3,10 @@
 // one truth would part.
 import type { DirInode, Inode } from './inode.ts'
 
-/** Files in memory (about 1 KiB each); beyond that whole directories of them are let go. */
-const FILES_MAX = 50_000
+/** Files in memory (about 2 KiB each); beyond that whole directories of them are let go. */
+const FILES_MAX = 20_000
 /** Letting go a little more than was asked for spares the next ones the search. */
-const FILES_KEPT = 40_000
+const FILES_KEPT = 15_000
 
 export class Residents {
   readonly #dirs = new Map<number, DirInode>()
@@ -17,6 +17,8 @@ export class Residents {
   })
   /** Directories whose children are loaded, the one longest unused first. */
   readonly #loaded = new Map<number, DirInode>()
+  /** With more files than this, some are to go. */
+  #filesMax = FILES_MAX
 
   get(ino: number): Inode | undefined {
     const known = this.#dirs.get(ino) ?? this.#files.get(ino)
@@ -50,7 +52,7 @@ export class Residents {
   }
 
   get isFull(): boolean {
-    return this.#files.size > FILES_MAX
+    return this.#files.size > this.#filesMax
   }
 
   /**
@@ -59,13 +61,15 @@ export class Residents {
    */
   shrink(mayGo: (dir: DirInode, child: Inode) => boolean): void {
     for (const dir of this.#loaded.values()) {
-      if (this.#files.size <= FILES_KEPT) return
+      if (this.#files.size <= FILES_KEPT) break
       const inodes = [...(dir.children?.values() ?? [])].flatMap((ino) => this.get(ino) ?? [])
       if (!inodes.every((inode) => mayGo(dir, inode))) continue
       for (const inode of inodes) if (inode.kind === 'file') this.#release(inode)
       dir.children = undefined
       this.#loaded.delete(dir.ino)
     }
+    // Where little may go, looking again at every new one would find the same.
+    this.#filesMax = Math.max(FILES_MAX, this.#files.size + FILES_MAX - FILES_KEPT)
   }
 
   #release(file: Inode): void {

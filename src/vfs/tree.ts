@@ -435,7 +435,11 @@ export class Tree {
     this.#makingRoom = true
     setImmediate(() => {
       this.#makingRoom = false
-      this.#inodes.shrink((dir, child) => !dir.listing && this.#isIdle(child))
+      // A listing on its way is not to undo what changed since it was asked for: of a child that
+      // did not change in this run, the state file knows as much.
+      this.#inodes.shrink(
+        (dir, child) => (!dir.listing || child.touched === 0) && this.#isIdle(child),
+      )
     })
   }
 
