@@ -69,3 +69,12 @@ export const RETS_UNCHANGED: ReadonlySet<number> = new Set([1010, 1018])
 
 /** A move or rename that changes nothing: done (errors 3). */
 export const RETS_ALREADY_THERE: ReadonlySet<number> = new Set([1111, 1122])
+
+/** An account that never used Weiyun, or QQ's disk before it (errors 3). */
+const RETS_NO_DRIVE: ReadonlySet<number> = new Set([1016, 1301, 1302])
+
+/** What a user is told of a refusal of `what`, a command. */
+export function refusalMessage(what: string, ret: number): string {
+  if (RETS_NO_DRIVE.has(ret)) return `this account has no Weiyun drive (${what}: ${ret})`
+  return `${what}: the service answered ${ret}`
+}

@@ -137,6 +137,20 @@ t.test('what is no session', async (t) => {
   await t.rejects(access(file))
 })
 
+t.test('a service that does not tell of an account', async (t) => {
+  const { standin, file, run } = await setUp(t)
+  const cookies = await cookiesOf(standin)
+  const faults = { 'ret:1016': /no Weiyun drive/, html: /not JSON/, 'status-503': /HTTP 503/ }
+  for (const [kind, message] of Object.entries(faults)) {
+    standin.admin.setFaults([{ kind, match: 'DiskUserInfoGet' }])
+    const { code, stderr } = await run(cookies, 'login', '--cookies')
+    t.not(code, 0, kind)
+    t.match(stderr, message)
+    t.notMatch(stderr, '\n    at ', 'no trace of a bug')
+    await t.rejects(access(file), 'nothing is kept')
+  }
+})
+
 t.test('a session that cannot be told to the service, or read', async (t) => {
   const home = await tempDir(t)
   const path = join(home, 'session.json')

@@ -5,7 +5,7 @@ import type { Call } from '../call.ts'
 import { type ErrorCode, isWeiyunError, WeiyunError } from '../errors.ts'
 import { type Fields, integer, isFields, needFields } from '../fields.ts'
 import type { Hosts, ServiceHosts } from '../hosts.ts'
-import { errorCodeOf } from '../retcode.ts'
+import { errorCodeOf, refusalMessage } from '../retcode.ts'
 import { type ClassicSession, cookiesSet } from '../session.ts'
 import type { HttpRequest, TextReply, Transport } from '../transport.ts'
 import { callbackName, decodeJsonp } from './jsonp.ts'
@@ -246,7 +246,7 @@ function newcgiResult(fields: Fields): number {
 
 /** The error for a result of a command or of one item of a batch. */
 export function refusal(what: string, ret: number, kind: { isBatch: boolean }): WeiyunError {
-  return new WeiyunError(errorCodeOf(ret, kind), `${what}: the service answered ${ret}`, { ret })
+  return new WeiyunError(errorCodeOf(ret, kind), refusalMessage(what, ret), { ret })
 }
 
 /** What an HTTP status means where a command was sent (errors 9). */

@@ -5,7 +5,7 @@ import type { Call } from '../call.ts'
 import { type ErrorCode, isWeiyunError, WeiyunError } from '../errors.ts'
 import type { Fields } from '../fields.ts'
 import type { ServiceHosts } from '../hosts.ts'
-import { errorCodeOf } from '../retcode.ts'
+import { errorCodeOf, refusalMessage } from '../retcode.ts'
 import type { HttpRequest, Transport } from '../transport.ts'
 import * as envelope from './envelope.ts'
 import { gtkOf, headerIdentity, tokenInfo } from './identity.ts'
@@ -174,7 +174,7 @@ function decodeOrDoubt(name: string, decode: () => envelope.Reply): envelope.Rep
 
 /** The error for a result of a command or of one item of a batch. */
 export function refusal(what: string, ret: number, kind: { isBatch: boolean }): WeiyunError {
-  return new WeiyunError(errorCodeOf(ret, kind), `${what}: the service answered ${ret}`, { ret })
+  return new WeiyunError(errorCodeOf(ret, kind), refusalMessage(what, ret), { ret })
 }
 
 function statusError(name: string, status: number): Error {

@@ -85,7 +85,7 @@ t.test('the account', async (t) => {
   service.on(CMD.account, json(accountBody({ main_dir_key: '' })))
   await t.rejects(drive.account(), { code: 'FORBIDDEN', message: /no Weiyun drive/ })
   service.on(CMD.account, json({}, 1016))
-  await t.rejects(drive.account(), { code: 'FORBIDDEN' })
+  await t.rejects(drive.account(), { code: 'FORBIDDEN', message: /no Weiyun drive/ })
   service.on(CMD.account, json(accountBody({ used_space: undefined })))
   await t.rejects(drive.account(), { code: 'BAD_REPLY', message: /used_space/ })
 })
