@@ -3,7 +3,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { seededContent } from '../../src/standin/store/seeded.ts'
-import { mountTest, names, Rig } from '../fixtures/mount.ts'
+import { mountTest, names, Rig, WIRE } from '../fixtures/mount.ts'
 import { askedBy, costOf, rangesAsked, still } from '../fixtures/traffic.ts'
 
 const KiB = 1024
@@ -17,7 +17,7 @@ const PART_BYTES = 64 * KiB
 const SLOTS = 5
 
 function inFlight(rig: Rig): number {
-  return rig.admin.counters()['ftn-get']?.inFlight ?? 0
+  return rig.admin.counters()[WIRE.data]?.inFlight ?? 0
 }
 
 /** A mount that knows a film of `size`, of which nothing was read. */
@@ -67,7 +67,7 @@ mountTest(t, 'a seek anywhere in 10 GiB costs one round trip, at once', async (t
     t.same(before, [], 'nothing comes twice')
     t.equal(rig.admin.journal().length, 1 + others.length, 'and there is no other request')
   }
-  const { inFlightMax = 0 } = rig.admin.counters()['ftn-get'] ?? {}
+  const { inFlightMax = 0 } = rig.admin.counters()[WIRE.data] ?? {}
   t.ok(inFlightMax <= SLOTS, 'never more requests at once than the account allows')
 })
 
