@@ -188,6 +188,7 @@ export class Listings {
       }
       if (inode === undefined) {
         if ((this.#removed.get(idOf(entry)) ?? -1) < since) fresh.push(entry)
+        else raced = true
         continue
       }
       before.delete(inode)
@@ -273,7 +274,9 @@ export class Listings {
       tree.save(inode)
     }
     for (const [inode, shown] of movers) {
-      const name = tree.children(dir).has(shown) ? aliasFor(shown, remoteIdOf(inode)) : shown
+      const name = tree.children(dir).has(shown)
+        ? this.#aliasFor(dir, shown, remoteIdOf(inode))
+        : shown
       inode.parent = dir.ino
       inode.name = name
       if (name === shown) delete inode.own.alias
@@ -354,7 +357,7 @@ export class Listings {
     } else if (here.remote === undefined || isMisplaced(here)) {
       addShadow(dir, shown, entry)
     } else {
-      this.discover(dir, entry, aliasFor(shown, idOf(entry))).own.alias = true
+      this.discover(dir, entry, this.#aliasFor(dir, shown, idOf(entry))).own.alias = true
       return true
     }
     return false
@@ -374,7 +377,7 @@ export class Listings {
     if (here !== undefined && (here.remote === undefined || isMisplaced(here)))
       this.yieldName(here, dir)
     const free = tree.lookup(dir, shown) === undefined
-    tree.place(inode, dir, free ? shown : aliasFor(shown, remoteIdOf(inode)))
+    tree.place(inode, dir, free ? shown : this.#aliasFor(dir, shown, remoteIdOf(inode)))
     if (!free) inode.own.alias = true
     tree.settle(inode)
     this.#log.warn(
@@ -433,6 +436,18 @@ export class Listings {
     return inode
   }
 
+  /**
+   * A name for an entry whose own is already shown: the service may hold two of one name. The
+   * first choice may be that of unsent bytes which the entry has parted from.
+   */
+  #aliasFor(dir: DirInode, name: string, id: string): string {
+    const tag = id.slice(-8)
+    for (let count = 1; ; count++) {
+      const alias = labelled(name, count === 1 ? tag : `${tag} ${count}`)
+      if (this.#tree.lookup(dir, alias) === undefined) return alias
+    }
+  }
+
   #invalid(inode: Inode): void {
     if (inode.parent === undefined) return
     this.#tree.onInvalid(this.#tree.dir(inode.parent), inode.name)
@@ -474,9 +489,4 @@ function idOf(entry: Entry): string {
 
 function remoteIdOf(inode: Inode): string {
   return (inode.kind === 'dir' ? inode.remote?.key : inode.remote?.id) ?? String(inode.ino)
-}
-
-/** A name for an entry whose own is already shown: the service may hold two of one name. */
-function aliasFor(name: string, id: string): string {
-  return labelled(name, id.slice(-8))
 }

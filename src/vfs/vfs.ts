@@ -471,7 +471,7 @@ export class Vfs {
     const isBelow = (inode: Inode): boolean => top === this.#tree.root || this.#isWithin(inode, top)
     // A file that was not closed yet goes as it is.
     for (const inode of this.#tree.pending().filter(isBelow)) {
-      if (inode.kind === 'file') await this.#writer.promise(inode)
+      if (inode.kind === 'file' && !inode.lost) await this.#writer.promise(inode)
     }
     await this.#writeBack.settled(isBelow)
   }
