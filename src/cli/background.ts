@@ -10,6 +10,8 @@ import { explain } from './explain.ts'
 import { tr } from './language.ts'
 import { stopSignal } from './signals.ts'
 
+/** A process that lives for weeks: 48 MiB for young objects, not the 128 that Node keeps. */
+const NODE_OPTIONS = ['--max-semi-space-size=16']
 /** Tells the child whom it has to answer to. Not an option: `ps` shows what the user typed. */
 const MARK = 'WEIYUN_MOUNT_BACKGROUND'
 
@@ -19,7 +21,8 @@ type Message = { ready: true } | { failed: string; exitCode: number }
 export async function runInBackground(logFile: string): Promise<number> {
   await mkdir(dirname(logFile), { recursive: true, mode: 0o700 })
   const log = await open(logFile, 'a', 0o600)
-  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+  const args = [...process.execArgv, ...NODE_OPTIONS, ...process.argv.slice(1)]
+  const child = spawn(process.execPath, args, {
     detached: true,
     env: { ...process.env, [MARK]: '1' },
     stdio: ['ignore', 'ignore', log.fd, 'ipc'],
