@@ -17,8 +17,11 @@ const CONCURRENCY = 64
 /** How often the mount table is looked at, to notice that somebody else unmounted. */
 const WATCH_MS = 500
 const UNMOUNT_MS = 5_000
-/** The binding's queue holds 1,024. */
-const NOTIFICATIONS_MAX = 64
+/**
+ * The binding looks up the directory of each by way of the mount, and meanwhile holds one of libuv's
+ * four threads, which blocks on disk and names of hosts need too.
+ */
+const NOTIFICATIONS_MAX = 2
 
 export interface MountOptions {
   vfs: Vfs

@@ -114,8 +114,8 @@ export class FileInode extends BaseInode {
   localOnly = false
   /** Callers that wait for the service to have it: it is sent although it is open, and at once. */
   wanted = 0
-  /** Changed on the service, and since then nobody asked for its attributes. */
-  unseen = false
+  /** Nobody asked for its attributes since they were learned: the kernel may have older ones. */
+  unseen = true
   /** Open handles, and how many of them may write. */
   opens = 0
   writers = 0

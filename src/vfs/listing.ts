@@ -282,6 +282,7 @@ export class Listings {
       if (name === shown) delete inode.own.alias
       else inode.own.alias = true
       tree.children(dir).set(name, inode.ino)
+      if (inode.kind === 'file') inode.unseen = true
       tree.settle(inode)
       this.#invalid(inode)
       aliased ||= name !== shown

@@ -150,6 +150,8 @@ export class Tree {
     if (inode.kind === 'dir') {
       inode.listed = true
       inode.children = new Map()
+    } else {
+      inode.unseen = false
     }
     this.place(inode, dir, name)
     return inode as Extract<Inode, { kind: K }>

@@ -2,32 +2,43 @@
 import { open, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { mountTest, names, Rig } from '../fixtures/mount.ts'
+import { mountTest, Rig } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
 
 mountTest(t, 'a file that changed elsewhere opens with the size of its new bytes', async (t) => {
+  const [short, long] = [Buffer.alloc(10, 'a'), Buffer.alloc(20_000, 'b')]
   const rig = await Rig.open(t, {
-    args: ['--dir-ttl', '2s'],
+    args: ['--dir-ttl', '5s'],
     prepare: async (admin) => {
-      await admin.put({ path: 'grows', content: Buffer.alloc(10, 'a') })
-      await admin.put({ path: 'shrinks', content: Buffer.alloc(20_000, 'b') })
+      // A directory for each: whoever comes first to one is the one who hears of the change.
+      for (const path of ['grows', 'shrinks', 'other', 'renamed']) admin.mkdir({ path })
+      await admin.put({ path: 'grows/file', content: short })
+      await admin.put({ path: 'shrinks/file', content: long })
+      await admin.put({ path: 'other/file', content: short })
+      await admin.put({ path: 'renamed/file', content: short })
+      await admin.put({ path: 'renamed/new', content: long })
     },
   })
-  await names(rig.path())
-  await sleep(1_500)
-  // From here on the kernel remembers the sizes for longer than the listing is taken as true.
-  for (const name of ['grows', 'shrinks']) await stat(rig.path(name))
-  await rig.admin.put({ path: 'grows', content: Buffer.alloc(20_000, 'A') })
-  await rig.admin.put({ path: 'shrinks', content: Buffer.alloc(10, 'B') })
-  await sleep(800)
-  for (const [name, wanted] of [
-    ['grows', 'A'.repeat(20_000)],
-    ['shrinks', 'B'.repeat(10)],
-  ] as const) {
-    const file = await open(rig.path(name))
-    t.equal((await file.stat()).size, wanted.length, `${name}: its size`)
-    t.ok((await file.readFile('utf8')) === wanted, `${name}: its bytes`)
+  await rig.run('ls *')
+  await sleep(3_000)
+  // From here on the kernel remembers the sizes for longer than the listings are taken as true.
+  await rig.run('stat */*')
+  await rig.admin.put({ path: 'grows/file', content: long })
+  await rig.admin.put({ path: 'shrinks/file', content: short })
+  await rig.admin.replace({ path: 'other/file', content: long })
+  rig.admin.remove({ path: 'renamed/file' })
+  rig.admin.rename({ path: 'renamed/new', name: 'file' })
+  await sleep(2_300)
+  for (const [dir, wanted] of Object.entries({
+    grows: long,
+    shrinks: short,
+    other: long,
+    renamed: long,
+  })) {
+    const file = await open(rig.path(dir, 'file'))
+    t.equal((await file.stat()).size, wanted.length, `${dir}: its size`)
+    t.ok((await file.readFile()).equals(wanted), `${dir}: its bytes`)
     await file.close()
   }
   t.equal(rig.log, '', 'and nobody is told of anything')
