@@ -126,6 +126,15 @@ export class BlockCache {
     })
   }
 
+  /** Forgets the blocks that are not on disk as they were put; false when all of them are. */
+  async dropDamaged(content: ContentId): Promise<boolean> {
+    let isDamaged = false
+    for (let index = 0; index < blockCount(content); index++) {
+      if ((await this.get(content, index)) === undefined) isDamaged = true
+    }
+    return isDamaged
+  }
+
   /** Forgets all blocks of a content, for instance because together they turned out wrong. */
   drop(content: ContentId): Promise<void> {
     return this.#store.drop(content)

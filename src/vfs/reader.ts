@@ -296,6 +296,8 @@ export class Reader {
       this.#blocks.setVerified(content)
       return
     }
+    // What this disk has lost is fetched again, and is nobody's error.
+    if (await this.#blocks.dropDamaged(content)) return
     await this.#spoil(content)
   }
 
