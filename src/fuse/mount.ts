@@ -18,8 +18,8 @@ const CONCURRENCY = 64
 const WATCH_MS = 500
 const UNMOUNT_MS = 5_000
 /**
- * The binding looks up the directory of each by way of the mount, and meanwhile holds one of libuv's
- * four threads, which blocks on disk and names of hosts need too.
+ * The binding looks up the directory of each by way of the mount, and meanwhile holds one of
+ * libuv's four threads, which blocks on disk and names of hosts need too.
  */
 const NOTIFICATIONS_MAX = 2
 
