@@ -24,7 +24,6 @@ mountTest(t, 'a look into one directory lists that alone', async (t) => {
   const rig = await Rig.open(t, { dialect: 'classic', prepare: manyDirs })
   t.same(await costOf(rig, () => names(rig.path())), { lists: 1, bytes: 0 })
   t.same(await costOf(rig, () => rig.run('ls -l top')), { lists: 1, bytes: 0 })
-  t.same(await costOf(rig, () => rig.run('ls "top/dir 3"')), { lists: 1, bytes: 0 }, 'no walk yet')
 })
 
 mountTest(t, 'a walk lists each directory once; a second one, none', async (t) => {
@@ -66,7 +65,7 @@ mountTest(t, 'the next mount shows the tree at once, and asks behind', async (t)
   await rig.stop()
   rig.admin.setFaults([{ kind: 'stall', match: 'get_dir_list', ms: 300_000 }])
   await rig.start()
-  t.equal(await rig.run('find . | sort'), before, 'although no listing is answered')
+  t.equal(await rig.run('timeout 45 find . | sort'), before, 'although no listing is answered')
   t.ok(rig.admin.faults()[0]?.hits, 'and all the same it asks')
 })
 
