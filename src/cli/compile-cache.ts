@@ -5,13 +5,15 @@ import { enableCompileCache, flushCompileCache } from 'node:module'
 import { dirname, join } from 'node:path'
 import { cacheDir, type Env } from './dirs.ts'
 
+/** In the directory that has one for each account, too. */
+export const COMPILED = 'compiled'
 /** By then a command is done, and a mount has loaded what it needs. */
 const LOADED_MS = 5_000
 
 /** Never fails: without the cache a start is slower, and that is all. */
 export function keepCompiled(env: Env): void {
   try {
-    const dir = join(cacheDir(env), 'compiled')
+    const dir = join(cacheDir(env), COMPILED)
     // Not `recursive`, which never returns where nothing can be made, as in /proc.
     for (const path of [dirname(cacheDir(env)), cacheDir(env), dir]) makeDir(path)
     if (!isOursAlone(realpathSync(dir))) return

@@ -95,5 +95,6 @@ t.test('wrong arguments start nothing', async (t) => {
     t.equal(code, 64, args.join(' '))
     t.match(stderr, `weiyun-mount: `)
   }
-  t.same(await readdir(dir), [])
+  const made = (await readdir(dir)).filter((name) => name !== '.cache')
+  t.same(made, [], 'but for what was compiled')
 })

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { inspectCacheDir } from '../../cache/cachedir.ts'
 import { inspectState } from '../../cache/state.ts'
+import { COMPILED } from '../compile-cache.ts'
 import { runtimeDir } from '../dirs.ts'
 import { tr } from '../language.ts'
 import { formatFiles, formatSize } from '../units.ts'
@@ -74,7 +75,8 @@ export const leftovers: Check = async (subject) => {
 
 async function accountDirs(parent: string): Promise<string[]> {
   const entries = await readdir(parent, { withFileTypes: true }).catch(() => [])
-  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(parent, name))
+  const dirs = entries.filter((entry) => entry.isDirectory() && entry.name !== COMPILED)
+  return dirs.map(({ name }) => join(parent, name))
 }
 
 async function cacheVerdicts(dir: string): Promise<Verdict[]> {
