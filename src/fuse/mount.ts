@@ -2,6 +2,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import Fuse from 'fuse-native'
@@ -9,6 +10,7 @@ import PQueue from 'p-queue'
 import type { Logger } from '../base/log.ts'
 import type { Vfs } from '../vfs/vfs.ts'
 import { operations } from './ops.ts'
+import { statFromOutside } from './outside-stat.ts'
 
 const run = promisify(execFile)
 
@@ -17,11 +19,8 @@ const CONCURRENCY = 64
 /** How often the mount table is looked at, to notice that somebody else unmounted. */
 const WATCH_MS = 500
 const UNMOUNT_MS = 5_000
-/**
- * The binding looks up the directory of each by way of the mount, and meanwhile holds one of
- * libuv's four threads, which blocks on disk and names of hosts need too.
- */
-const NOTIFICATIONS_MAX = 2
+/** The binding queues no more than 1,024. */
+const NOTIFICATIONS_MAX = 64
 
 export interface MountOptions {
   vfs: Vfs
@@ -47,12 +46,16 @@ export interface Mount {
 export async function mountFuse(options: MountOptions): Promise<Mount> {
   const { vfs, mountpoint, log } = options
   const fuse = new Fuse(mountpoint, operations(vfs, log), fuseOptions(options))
-  await new Promise<void>((resolve, reject) =>
-    fuse.mount((error) => (error ? reject(error) : resolve())),
-  )
+  const endStats = statFromOutside(resolve(mountpoint))
+  await new Promise<void>((mounted, failed) =>
+    fuse.mount((error) => (error ? failed(error) : mounted())),
+  ).catch((error: unknown) => {
+    endStats()
+    throw error
+  })
   invalidateFrom(vfs, fuse, log)
   const ended = watch(mountpoint)
-  return { ended: ended.promise, unmount: () => unmount(fuse, mountpoint, ended) }
+  return { ended: ended.promise, unmount: () => unmount(fuse, mountpoint, ended).finally(endStats) }
 }
 
 function fuseOptions({

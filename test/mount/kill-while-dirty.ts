@@ -1,13 +1,16 @@
 // kill -9 of the program: what close(2) or fsync(2) promised is there at the next mount, and
 // reaches the service.
-import { open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { open, opendir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { errno, mountTest, names, Rig, text, until, WIRE } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
 /** Nothing is uploaded before somebody waits for it. */
 const LATER = ['--write-back', '1h']
+/** Any listing. */
+const LISTS = `root_dir_list|${WIRE.list}`
 
 mountTest(t, 'killed while nothing was sent yet', async (t) => {
   const rig = await Rig.open(t, {
@@ -195,3 +198,30 @@ mountTest(t, 'staged files are gone that the service has got', async (t) => {
   t.equal(await text(rig.path('new')), 'new\n')
   t.same(rig.remoteNames(), ['new'])
 })
+
+mountTest(
+  t,
+  'killed while the kernel is told what changed: it ends, and mounts again',
+  async (t) => {
+    const rig = await Rig.open(t, {
+      args: ['--dir-ttl', '10ms'],
+      prepare: (admin) => {
+        admin.mkdir({ path: 'a/b' })
+        return admin.put({ path: 'a/b/file', content: Buffer.from('old') })
+      },
+    })
+    await text(rig.path('a/b/file'))
+    const dir = await opendir(rig.path('a/b'))
+    await sleep(100)
+    await rig.admin.put({ path: 'a/b/file', content: Buffer.from('another') })
+    // The listings that show it pass; those without which nobody can look at a/b again do not.
+    rig.admin.setFaults([{ kind: 'delay', ms: 20_000, match: LISTS, after: 2 }])
+    await dir.read()
+    await until(() => (rig.admin.faults()[0]?.hits ?? 0) > 0, 'the way to a/b is looked at')
+    await rig.kill()
+    await dir.close().catch(() => {})
+    rig.admin.setFaults([])
+    await rig.start()
+    await until(async () => (await text(rig.path('a/b/file'))) === 'another', 'it is seen')
+  },
+)
