@@ -2,6 +2,7 @@
 // version of a file from open to close, unless programs on this machine write to the file: then
 // everybody sees the writing.
 import { constants } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isWeiyunError } from '../weiyun/index.ts'
 import type { AccountCache } from './account.ts'
 import { VfsError } from './error.ts'
@@ -11,6 +12,9 @@ import { type Reader, ReadState } from './reader.ts'
 import type { Tree } from './tree.ts'
 import type { WriteBack } from './writeback.ts'
 import type { Writer } from './writer.ts'
+
+/** How often it is looked whether a file that is being moved has arrived. */
+const MOVE_POLL_MS = 50
 
 /** How a file is to be opened, as far as the kernel's caches are concerned. */
 export interface Opened {
@@ -129,15 +133,30 @@ export class Files {
 
   async read(fh: number, offset: number, length: number): Promise<Buffer> {
     const handle = this.#handle(fh)
-    try {
-      return await this.#read(handle, offset, length)
-    } catch (error) {
-      if (!isWeiyunError(error, 'NOT_FOUND', 'STALE')) throw error
-      // Whoever opens it now is to find what the service has instead.
-      const { remote } = handle.file
-      if (remote !== undefined) this.#options.writeBack.onDoubt(remote.parent)
-      throw new VfsError('ESTALE', 'the version that was opened is gone', { cause: error })
+    const { file } = handle
+    for (;;) {
+      const place = file.remote
+      try {
+        return await this.#read(handle, offset, length)
+      } catch (error) {
+        if (!isWeiyunError(error, 'NOT_FOUND', 'STALE')) throw error
+        if (await this.#isElsewhere(file, place)) continue
+        // Whoever opens it now is to find what the service has instead.
+        if (place !== undefined) this.#options.writeBack.onDoubt(place.parent)
+        throw new VfsError('ESTALE', 'the version that was opened is gone', { cause: error })
+      }
     }
+  }
+
+  /**
+   * Whether a file that was not found has another place on the service by now: while write-back is
+   * at work on it, the service may have moved it without our having heard.
+   */
+  async #isElsewhere(file: FileInode, place: RemoteFile | undefined): Promise<boolean> {
+    const endMs = performance.now() + this.#options.timeoutMs
+    while (file.busy && file.remote === place && performance.now() < endMs)
+      await sleep(MOVE_POLL_MS)
+    return file.remote !== place
   }
 
   async #read(handle: Handle, offset: number, length: number): Promise<Buffer> {

@@ -1,7 +1,7 @@
 // What happens to files while somebody has them open.
 import { open, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises'
 import t from 'tap'
-import { errno, mountTest, names, Rig, text, WIRE } from '../fixtures/mount.ts'
+import { errno, mountTest, names, Rig, text, until, WIRE } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
 
@@ -97,4 +97,23 @@ mountTest(t, 'eight programs read one file at once', async (t) => {
   t.same(sums, `${rig.remote().get('shared')?.sha}  shared\n`)
   const fetched = rig.admin.counters()[WIRE.data]
   t.ok((fetched?.bytesOut ?? 0) < 22 * MiB, 'each byte came about once')
+})
+
+mountTest(t, 'read while the service moves a file: it waits for the new place', async (t) => {
+  const rig = await Rig.open(t, {
+    prepare: async (admin) => {
+      for (const path of ['from', 'to']) admin.mkdir({ path })
+      await admin.put({ path: 'from/file', content: Buffer.from('content') })
+    },
+  })
+  await rig.run('ls from to')
+  // Done at once; that it is, we hear from a listing.
+  rig.admin.setFaults([
+    { kind: 'lost-reply', match: WIRE.moveFiles, times: 1 },
+    { kind: 'delay', ms: 2000, match: WIRE.list, times: 1 },
+  ])
+  await rig.run('mv from/file to/file')
+  await until(() => rig.remote().has('to/file'), 'the service has done it')
+  t.equal(await text(rig.path('to/file')), 'content')
+  t.equal(rig.admin.faults()[1]?.hits, 1, 'the listing was under way')
 })
