@@ -375,8 +375,7 @@ export class Listings {
     if (dir !== tree.root && dir.parent === undefined) this.revive(dir)
     const shown = toShown(inode.remote.name)
     const here = tree.lookup(dir, shown)
-    if (here !== undefined && (here.remote === undefined || isMisplaced(here)))
-      this.yieldName(here, dir)
+    if (here !== undefined && (here.remote === undefined || isMisplaced(here))) this.yieldName(here)
     const free = tree.lookup(dir, shown) === undefined
     tree.place(inode, dir, free ? shown : this.#aliasFor(dir, shown, remoteIdOf(inode)))
     if (!free) inode.own.alias = true
@@ -391,9 +390,10 @@ export class Listings {
    * Two sides want one name: both entries are kept, the service's under the name and ours beside
    * it.
    */
-  yieldName(inode: Inode, dir: DirInode): void {
+  yieldName(inode: Inode): void {
     const tree = this.#tree
-    const name = inode.name
+    const { name } = inode
+    const dir = tree.dir(inode.parent as number)
     const ours = sideName(
       name,
       'conflict',

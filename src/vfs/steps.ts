@@ -121,7 +121,7 @@ export class Steps {
       if (!isErrno(error, 'ESTALE')) throw error
       // Ours cannot be made whole any more. At least it must not hide what the service has instead.
       await this.#refreshAround(file, dir)
-      if (dir.shadows?.has(file.name)) this.#listings.yieldName(file, dir)
+      if (file.parent === dir.ino && dir.shadows?.has(file.name)) this.#listings.yieldName(file)
       throw error
     }
   }
@@ -133,6 +133,8 @@ export class Steps {
       if (!this.#canGoOn(file, snapshot)) await this.#settleAttempt(file, snapshot.source)
       // An earlier attempt may have got through without our hearing of it.
       if (file.unsure && dir.freshMs === undefined) await this.#refreshAround(file, dir)
+      // Renamed in the meantime: the next step begins where it is now.
+      if (file.parent !== dir.ino) return
       this.#settleShadow(file, dir, snapshot)
       const old = file.remote
       if (old === undefined || !isContent(old, snapshot.source))
@@ -377,8 +379,7 @@ export class Steps {
     if (inode.parent !== dir.ino || this.#adoptTwin(inode, dir)) return
     // Nobody's but ours, and it will leave.
     const occupant = this.#tree.occupant(dir, this.#tree.serviceName(inode))
-    if (occupant === inode || occupant?.changedMs === undefined)
-      this.#listings.yieldName(inode, dir)
+    if (occupant === inode || occupant?.changedMs === undefined) this.#listings.yieldName(inode)
   }
 
   /**
@@ -412,9 +413,10 @@ export class Steps {
       if (!isWeiyunError(error, 'EXISTS')) throw error
     }
     await this.#refreshAround(inode, dir)
+    if (inode.parent !== dir.ino) return undefined
     const twin = dir.shadows?.get(inode.name)
     if (twin?.kind !== 'dir' || !this.#listings.takeShadow(dir, inode.name)) {
-      if (inode.parent === dir.ino) this.#listings.yieldName(inode, dir)
+      this.#listings.yieldName(inode)
       return undefined
     }
     // Made by us before a reply was lost, or by another device: one directory in the end.
@@ -499,7 +501,7 @@ export class Steps {
       file.predecessor !== undefined &&
       isContent(shadow, file.predecessor)
     if (shadow.kind !== 'file' || !(isOurs || isOld)) {
-      this.#listings.yieldName(file, dir)
+      this.#listings.yieldName(file)
       return
     }
     if (!this.#listings.takeShadow(dir, file.name)) return

@@ -169,8 +169,10 @@ export class Tree {
     const ino = ++this.#lastIno
     const inode =
       kind === 'dir' ? new DirInode(ino, dir.ino, name, {}) : new FileInode(ino, dir.ino, name, {})
+    const children = this.children(dir)
+    if (children.has(name)) throw new Error(`"${name}" is taken`)
     this.#inodes.set(inode)
-    this.children(dir).set(name, ino)
+    children.set(name, ino)
     return inode as Extract<Inode, { kind: K }>
   }
 
