@@ -61,7 +61,10 @@ export class Weiyun implements Program {
     const session = sessions[dialect]
     if (session === undefined) throw new Error(`the local service has no dialect ${dialect}`)
     const port = await network.forward(Number(new URL(url).port))
-    return new Weiyun(options, { child, url, session }, port)
+    const weiyun = new Weiyun(options, { child, url, session }, port)
+    // All rows together are more than one account may have.
+    await weiyun.#admin('PUT', 'limits', { entriesMax: 1_000_000 })
+    return weiyun
   }
 
   async put(path: string, size: number, seed: number): Promise<void> {
