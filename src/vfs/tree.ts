@@ -2,7 +2,7 @@
 // here is synchronous: between two statements of a caller nobody else sees half a change, and a
 // change is in the state file when the method returns (rows of a listing, which can be fetched
 // again, follow a little later).
-import type { InodeRow, StateFile } from '../cache/state.ts'
+import type { StateFile } from '../cache/state.ts'
 import type { Entry } from '../weiyun/index.ts'
 import {
   DirInode,
@@ -11,18 +11,13 @@ import {
   type Inode,
   type RemoteDir,
   type RemoteFile,
-  toRow,
   type UploadAttempt,
 } from './inode.ts'
 import { toService, toShown } from './names.ts'
 import { Residents } from './residents.ts'
+import { Rows } from './rows.ts'
 
 export const ROOT_INO = 1
-
-/** Rows of listings written in one go; about 5 ms of the event loop. */
-const LATER_ROWS = 200
-/** How long a directory's new mtime may be known in memory alone: a crash would forget it. */
-const STIR_MS = 500
 
 export class Tree {
   readonly #state: StateFile
@@ -30,15 +25,7 @@ export class Tree {
   readonly #inodes = new Residents()
   readonly #pending = new Set<number>()
   readonly #attempted = new Set<Inode>()
-  /** Rows not written yet, with the id under which `byRemoteId` finds them. */
-  readonly #later = new Map<Inode, string | undefined>()
-  readonly #laterById = new Map<string, Inode>()
-  #laterScheduled = false
-  /**
-   * Directories with another mtime than their rows, as happens once for every file that is made.
-   */
-  readonly #stirred = new Set<DirInode>()
-  #stirTimer: NodeJS.Timeout | undefined
+  readonly #rows: Rows
   #makingRoom = false
   #lastIno: number
   #clock = 0
@@ -50,12 +37,13 @@ export class Tree {
   /** `stripsDots`: the service takes dots from both ends of a file's name (see Drive.features). */
   constructor(state: StateFile, { stripsDots = false } = {}) {
     this.#state = state
+    this.#rows = new Rows(state, (ino) => this.get(ino))
     this.#stripsDots = stripsDots
     this.#lastIno = Math.max(state.lastIno(), ROOT_INO)
     if (state.get(ROOT_INO) === undefined) {
       const root = new DirInode(ROOT_INO, undefined, '', {})
       this.#inodes.set(root)
-      state.save(toRow(root), false)
+      this.#rows.save(root)
     }
     for (const row of state.pending()) {
       const inode = this.#inodes.get(row.ino) ?? this.#adopt(fromRow(row))
@@ -94,7 +82,7 @@ export class Tree {
   byRemoteId(id: string): Inode | undefined {
     const row = this.#state.byRemoteId(id)
     if (row !== undefined) return this.get(row.ino)
-    return this.#laterById.get(id)
+    return this.#rows.waitingById(id)
   }
 
   /** Inode numbers by seen name; complete when `dir.listed`. */
@@ -121,7 +109,7 @@ export class Tree {
    * included.
    */
   remoteChildren(dir: DirInode): Inode[] {
-    this.flushLater()
+    this.#rows.flush()
     const rows = this.#state.remoteChildrenOf(dir.ino)
     return rows.flatMap((row) => this.get(row.ino) ?? [])
   }
@@ -228,9 +216,8 @@ export class Tree {
     if (dir?.kind === 'dir') this.children(dir).delete(inode.name)
     inode.parent = undefined
     this.#pending.delete(inode.ino)
-    this.#unsaved(inode)
     this.#inodes.delete(inode)
-    this.#unstore(inode)
+    this.#rows.remove(inode)
   }
 
   /** Saves a change of place or content and works out whether the entry is pending. */
@@ -280,7 +267,7 @@ export class Tree {
    * What the service has, or may come to have by an upload of ours, under a name in a directory.
    */
   occupant(dir: DirInode, name: string): Inode | undefined {
-    this.flushLater()
+    this.#rows.flush()
     const row = this.#state.byRemotePlace(dir.ino, name)
     if (row !== undefined) return this.get(row.ino)
     return [...this.#attempted].find(
@@ -288,90 +275,22 @@ export class Tree {
     )
   }
 
+  /** Saves what does not make an entry pending: attributes, and what is known of a directory. */
   save(inode: Inode): void {
     this.#noteAttempt(inode)
-    this.#unsaved(inode)
-    if (!isWorthStoring(inode)) {
-      this.#unstore(inode)
-      return
-    }
-    this.#saveAbove(inode)
-    this.#store(inode, toRow(inode))
+    this.#rows.save(inode)
   }
 
-  #store(inode: Inode, row: InodeRow): void {
-    try {
-      this.#state.save(row, inode.stored)
-    } catch (error) {
-      if (!this.#saveWhoLeft(inode)) throw error
-      this.#state.save(row, inode.stored)
-    }
-    inode.stored = true
-  }
-
-  /**
-   * After a crash a row is worth nothing without those of the directories above it. One that waits
-   * to be saved after its entries is saved as not listed for now.
-   */
-  #saveAbove(inode: Inode): void {
-    for (const ino of [inode.parent, inode.remote?.parent]) {
-      const dir = ino === undefined ? undefined : this.#inodes.get(ino)
-      if (dir?.kind !== 'dir' || dir.stored || dir === this.root) continue
-      this.#saveAbove(dir)
-      this.#store(dir, { ...toRow(dir), listed: 0, stamp: null })
-    }
-  }
-
-  /**
-   * A place or an id may still be that of an entry which has left it, and whose own row is to
-   * follow: it does now.
-   */
-  #saveWhoLeft(inode: Inode): boolean {
-    const id = remoteId(inode)
-    const rows = [
-      inode.parent === undefined ? undefined : this.#state.childNamed(inode.parent, inode.name),
-      id === undefined ? undefined : this.#state.byRemoteId(id),
-    ]
-    const left = rows.flatMap((row) =>
-      row === undefined || row.ino === inode.ino ? [] : (this.get(row.ino) ?? []),
-    )
-    const stays = left.some(
-      (other) =>
-        (inode.parent !== undefined &&
-          other.parent === inode.parent &&
-          other.name === inode.name) ||
-        (id !== undefined && remoteId(other) === id),
-    )
-    if (left.length === 0 || stays) return false
-    for (const other of left) this.save(other)
-    return true
-  }
-
+  /** Saves what a listing told, which can be fetched again. */
   saveLater(inode: Inode): void {
-    // Delete first: a directory marked as listed has to come after its entries.
-    this.#unsaved(inode)
-    const id = remoteId(inode)
-    this.#later.set(inode, id)
+    this.#noteAttempt(inode)
+    this.#rows.saveLater(inode)
     this.#makeRoom()
-    if (id !== undefined) this.#laterById.set(id, inode)
-    if (this.#laterScheduled) return
-    this.#laterScheduled = true
-    setImmediate(() => {
-      if (!this.#laterScheduled) return
-      this.#laterScheduled = false
-      this.#saveSome(LATER_ROWS)
-    })
   }
 
   /** Saves what is left; nothing may be changed afterwards. */
   close(): void {
-    this.#saveStirred()
-    this.flushLater()
-    this.#laterScheduled = false
-  }
-
-  flushLater(): void {
-    if (this.#later.size > 0) this.#saveSome(Number.POSITIVE_INFINITY)
+    this.#rows.close()
   }
 
   transaction<T>(work: () => T): T {
@@ -423,11 +342,6 @@ export class Tree {
     return false
   }
 
-  #unstore(inode: Inode): void {
-    if (inode.stored) this.#state.remove(inode.ino)
-    inode.stored = false
-  }
-
   #noteAttempt(inode: Inode): void {
     if (inode.attempt === undefined) this.#attempted.delete(inode)
     else this.#attempted.add(inode)
@@ -449,7 +363,7 @@ export class Tree {
 
   /** Nothing is known of it that the state file does not know. */
   #isIdle(inode: Inode): boolean {
-    if (inode.changedMs !== undefined || inode.busy || this.#later.has(inode)) return false
+    if (inode.changedMs !== undefined || inode.busy || this.#rows.isWaiting(inode)) return false
     if (inode.kind === 'dir') return inode.children === undefined
     return inode.opens === 0 && inode.wanted === 0 && inode.attempt === undefined && inode.stored
   }
@@ -464,32 +378,7 @@ export class Tree {
   #stir(dir: DirInode): void {
     dir.mtimeMs = Date.now()
     delete dir.own.mtime
-    this.#stirred.add(dir)
-    this.#stirTimer ??= setTimeout(() => this.#saveStirred(), STIR_MS).unref()
-  }
-
-  #saveStirred(): void {
-    clearTimeout(this.#stirTimer)
-    this.#stirTimer = undefined
-    for (const dir of this.#stirred) this.saveLater(dir)
-  }
-
-  #unsaved(inode: Inode): void {
-    const id = this.#later.get(inode)
-    this.#later.delete(inode)
-    if (inode.kind === 'dir') this.#stirred.delete(inode)
-    if (id !== undefined && this.#laterById.get(id) === inode) this.#laterById.delete(id)
-  }
-
-  #saveSome(rows: number): void {
-    this.#state.transaction(() => {
-      for (const inode of this.#later.keys()) {
-        if (rows-- <= 0) break
-        this.save(inode)
-      }
-    })
-    const next = this.#later.keys().next().value
-    if (next !== undefined) this.saveLater(next)
+    this.#rows.saveSoon(dir)
   }
 }
 
@@ -522,18 +411,4 @@ function isGone(inode: Inode): boolean {
   if (inode.ino === ROOT_INO || inode.parent !== undefined || inode.remote !== undefined)
     return false
   return inode.attempt === undefined && (inode.kind === 'dir' || inode.opens === 0)
-}
-
-/**
- * A row is a promise, or what the service told. Bytes that no close(2) promised to anybody are not
- * worth one: after a crash their staged file is set aside.
- */
-function isWorthStoring(inode: Inode): boolean {
-  if (inode.remote !== undefined) return true
-  if (inode.kind === 'dir') return true
-  return inode.attempt !== undefined || (inode.promised && inode.parent !== undefined)
-}
-
-function remoteId(inode: Inode): string | undefined {
-  return inode.kind === 'dir' ? inode.remote?.key : inode.remote?.id
 }

@@ -2,22 +2,10 @@
 // behind it. Paths come in and end here; everything further down knows inodes.
 import { setMaxListeners } from 'node:events'
 import { constants } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../base/log.ts'
-import { BlockCache } from '../cache/blocks.ts'
-import { lockCacheDir, openCacheDir } from '../cache/cachedir.ts'
 import { Hasher } from '../cache/hasher.ts'
-import { Space } from '../cache/space.ts'
-import { StagingArea } from '../cache/staging.ts'
-import type { StateFile } from '../cache/state.ts'
-import {
-  type DirRef,
-  type Drive,
-  type Session,
-  type Traffic,
-  WeiyunError,
-} from '../weiyun/index.ts'
+import { type Drive, type Session, WeiyunError } from '../weiyun/index.ts'
 import { AccountCache } from './account.ts'
 import {
   getXattr,
@@ -31,30 +19,32 @@ import {
   statOf,
   type Timespec,
 } from './attr.ts'
-import { NoRoot, VfsError } from './error.ts'
+import { type Disk, openDisk } from './disk.ts'
+import { VfsError } from './error.ts'
 import { Fetcher, type Source } from './fetcher.ts'
 import { Files, type Opened } from './files.ts'
 import type { DirInode, FileInode, Inode, RemoteFile } from './inode.ts'
 import { Keep, type KeepAction, type KeepCall, type KeepProgress } from './keep.ts'
 import { Listings } from './listing.ts'
 import { localOnlyMatcher } from './local-only.ts'
-import { checkName, isTooLong, toShown } from './names.ts'
+import { checkName } from './names.ts'
+import { baseName, Paths } from './paths.ts'
 import { Reader } from './reader.ts'
-import { noteClosed, openState, recover } from './recover.ts'
+import { noteClosed, recover } from './recover.ts'
+import { type Left, Report, type VfsStatus } from './report.ts'
 import { Steps } from './steps.ts'
 import { Tree } from './tree.ts'
 import { Walk } from './walk.ts'
-import { type Connection, WriteBack } from './writeback.ts'
+import { WriteBack } from './writeback.ts'
 import { Writer } from './writer.ts'
 
 export type { Stat, Timespec } from './attr.ts'
 export type { Opened } from './files.ts'
 export type { KeepAction, KeepProgress } from './keep.ts'
+export type { Left, PendingEntry, VfsStatus } from './report.ts'
 
 /** Blocks held in memory for all open files together, in bytes. */
 const MEMORY_BYTES = 64 * 1024 * 1024
-/** Longest wait of a call that needs a listing, in ms. */
-const METADATA_MS = 10_000
 /** At the end, how long replies to commands under way are waited for, in ms. */
 const LAST_REPLY_MS = 2_000
 const RENAME_NOREPLACE = 1
@@ -89,37 +79,6 @@ export interface VfsParts {
   options: VfsOptions
 }
 
-export interface PendingEntry {
-  path: string
-  size: number
-  /** Bytes of it that the service has. */
-  sent: number
-  state: 'open' | 'waiting' | 'uploading' | 'removing' | 'error'
-  /** Bytes a second since this attempt began to send; absent while nothing is on its way. */
-  rate?: number
-  error?: string
-  /** Name of the failure, for those who want to say it in other words; unknown after a restart. */
-  code?: string
-  /** Seconds since the oldest unsaved change. */
-  age: number
-}
-
-export interface VfsStatus {
-  pid: number
-  state: 'ready' | 'draining'
-  pending: PendingEntry[]
-  quota?: { total: number; used: number }
-  /** Sizes in bytes; `hits` and `misses` count blocks of 64 KiB that were asked for. */
-  cache: { bytes: number; capacity: number; pinned: number; hits: number; misses: number }
-  traffic: Traffic
-  session: Connection
-}
-
-export interface Left {
-  files: number
-  bytes: number
-}
-
 /** An entry of a directory, as readdir(3) shows it. */
 export interface DirItem {
   name: string
@@ -128,40 +87,30 @@ export interface DirItem {
 
 export class Vfs {
   readonly #parts: VfsParts
-  readonly #state: StateFile
+  readonly #disk: Disk
+  readonly #hasher = Hasher.start()
   readonly #tree: Tree
+  readonly #paths: Paths
   readonly #listings: Listings
   readonly #walk: Walk
   readonly #account: AccountCache
-  readonly #space: Space
-  readonly #blocks: BlockCache
-  readonly #staging: StagingArea
-  readonly #hasher: Hasher
   readonly #fetcher: Fetcher
   readonly #writer: Writer
   readonly #writeBack: WriteBack
   readonly #keep: Keep
+  readonly #report: Report
   readonly #isLocalOnly: (name: string) => boolean
-  readonly #release: () => void
-  readonly #sent = new Map<FileInode, Sending>()
-  /** Files removed while open, by the names under which libfuse goes on asking for them. */
-  readonly #hidden = new Map<string, FileInode>()
   readonly #ending = new AbortController()
-  #rooting: Promise<void> | undefined
   #draining = false
   #isRecovered = false
   readonly files: Files
 
-  private constructor(parts: VfsParts, opened: OpenedCache) {
+  private constructor(parts: VfsParts, disk: Disk) {
     const { drive, log, options } = parts
-    const { state, space, blocks, staging, hasher, release } = opened
+    const { state, space, blocks, staging } = disk
+    const hasher = this.#hasher
     this.#parts = parts
-    this.#state = state
-    this.#space = space
-    this.#blocks = blocks
-    this.#staging = staging
-    this.#hasher = hasher
-    this.#release = release
+    this.#disk = disk
     const tree = new Tree(state, drive.features)
     const account = new AccountCache({ drive, state, log })
     const slots = (): number => account.limits.downloadsMax
@@ -183,7 +132,7 @@ export class Vfs {
       log,
     })
     const onProgress = (file: FileInode, sent: number): void => {
-      this.#noteSent(file, sent)
+      this.#report.progress(file, sent)
       this.#writeBack.progress()
     }
     const steps = new Steps({ tree, listings, writer, drive, ending, onProgress })
@@ -205,13 +154,16 @@ export class Vfs {
       fsyncRemote: options.fsync === 'remote',
       closeUploads: options.writeBackMs === 0,
     })
-    const ensure = (dir: DirInode): Promise<void> => this.#ensure(dir)
+    const { root, timeoutMs } = options
+    this.#paths = new Paths({ tree, listings, account, drive, state, root, timeoutMs, log })
+    this.#report = new Report({ tree, writeBack, account, drive, blocks, space })
+    const ensure = (dir: DirInode): Promise<void> => this.#paths.ensure(dir)
     this.#keep = new Keep({ tree, reader, blocks, ensure, sourceOf, slots })
     listings.onOutcome = (error) => writeBack.heard(error)
     listings.onFound = (file) => writer.giveUpLost(file)
     listings.isReachable = () => writeBack.connection !== 'unreachable'
     writer.onSent = (file) => {
-      this.#sent.delete(file)
+      this.#report.sent(file)
       account.spent(file.size)
       files.sent(file)
     }
@@ -242,18 +194,13 @@ export class Vfs {
    * nothing can be served.
    */
   static async open(parts: VfsParts): Promise<Vfs> {
-    const opened = await openCache(parts)
-    const vfs = new Vfs(parts, opened)
+    const { stateDir, cacheDir, log, options } = parts
+    const disk = await openDisk({ stateDir, cacheDir, cacheSize: options.cacheSize, log })
+    const vfs = new Vfs(parts, disk)
     try {
-      await recover({
-        tree: vfs.#tree,
-        state: vfs.#state,
-        staging: vfs.#staging,
-        writer: vfs.#writer,
-        log: parts.log,
-      })
+      await recover({ ...disk, tree: vfs.#tree, writer: vfs.#writer, log })
       vfs.#isRecovered = true
-      await vfs.#findRoot()
+      await vfs.#paths.findRoot()
       vfs.#writeBack.start()
       return vfs
     } catch (error) {
@@ -273,7 +220,7 @@ export class Vfs {
   }
 
   async getattr(path: string): Promise<Stat> {
-    const inode = await this.#resolve(path)
+    const inode = await this.#paths.resolve(path)
     if (inode.kind === 'file') inode.unseen = false
     return this.#stat(inode)
   }
@@ -283,8 +230,8 @@ export class Vfs {
   }
 
   async readdir(path: string): Promise<DirItem[]> {
-    const dir = await this.#resolveDir(path)
-    await this.#ensure(dir)
+    const dir = await this.#paths.dir(path)
+    await this.#paths.ensure(dir)
     this.#walk.step(dir)
     return [...this.#tree.children(dir)].flatMap(([name, ino]) => {
       const inode = this.#tree.get(ino)
@@ -298,7 +245,7 @@ export class Vfs {
    */
   async open(path: string, flags: number): Promise<Opened> {
     if ((flags & (constants.O_WRONLY | constants.O_RDWR)) !== 0) this.#checkWritable()
-    const file = await this.#resolveFile(path)
+    const file = await this.#paths.file(path)
     if (file.unseen) {
       // The kernel may still have the old size, and would cut the new bytes to it.
       file.unseen = false
@@ -309,8 +256,8 @@ export class Vfs {
 
   async create(path: string, mode: number, flags: number): Promise<Opened> {
     this.#checkWritable()
-    const { dir, name } = await this.#resolveParent(path)
-    const present = await this.#child(dir, name)
+    const { dir, name } = await this.#paths.parent(path)
+    const present = await this.#paths.child(dir, name)
     if (present?.kind === 'dir') throw new VfsError('EISDIR', 'is a directory')
     if (present !== undefined) {
       if ((flags & constants.O_EXCL) !== 0) throw new VfsError('EEXIST', 'exists')
@@ -325,13 +272,13 @@ export class Vfs {
 
   async truncate(path: string, size: number): Promise<void> {
     this.#checkWritable()
-    await this.files.truncateFile(await this.#resolveFile(path), size)
+    await this.files.truncateFile(await this.#paths.file(path), size)
   }
 
   async mkdir(path: string, mode: number): Promise<void> {
     this.#checkWritable()
-    const { dir, name } = await this.#resolveParent(path)
-    if ((await this.#child(dir, name)) !== undefined) throw new VfsError('EEXIST', 'exists')
+    const { dir, name } = await this.#paths.parent(path)
+    if ((await this.#paths.child(dir, name)) !== undefined) throw new VfsError('EEXIST', 'exists')
     if (TRASH.test(name)) throw new VfsError('EPERM', 'the drive has a recycle bin of its own')
     this.#checkNew(dir, name)
     if (this.#tree.path(dir).length >= this.#account.limits.depthMax) {
@@ -345,15 +292,15 @@ export class Vfs {
 
   async unlink(path: string): Promise<void> {
     this.#checkWritable()
-    const inode = await this.#resolve(path)
+    const inode = await this.#paths.resolve(path)
     if (inode.kind === 'dir') throw new VfsError('EISDIR', 'is a directory')
-    if (this.#hidden.delete(baseName(path))) return
+    if (this.#paths.hidden.delete(baseName(path))) return
     await this.#unlink(inode)
   }
 
   async rmdir(path: string): Promise<void> {
     this.#checkWritable()
-    const dir = await this.#resolveDir(path)
+    const dir = await this.#paths.dir(path)
     if (dir === this.#tree.root) throw new VfsError('EBUSY', 'the root of the mount')
     await this.#checkEmpty(dir)
     this.#tree.detach(dir)
@@ -364,13 +311,13 @@ export class Vfs {
     this.#checkWritable()
     if ((flags & ~RENAME_NOREPLACE) !== 0)
       throw new VfsError('EINVAL', 'only RENAME_NOREPLACE is supported')
-    const inode = await this.#resolve(from)
-    const { dir, name } = await this.#resolveParent(to)
+    const inode = await this.#paths.resolve(from)
+    const { dir, name } = await this.#paths.parent(to)
     if (inode.kind === 'file' && HIDDEN.test(name)) {
-      this.#hidden.set(name, inode)
+      this.#paths.hidden.set(name, inode)
       return this.#unlink(inode)
     }
-    const victim = await this.#child(dir, name)
+    const victim = await this.#paths.child(dir, name)
     if (victim === inode) return
     if (victim !== undefined && (flags & RENAME_NOREPLACE) !== 0)
       throw new VfsError('EEXIST', 'exists')
@@ -426,40 +373,31 @@ export class Vfs {
   async getxattr(path: string, name: string): Promise<Buffer> {
     // Asked for by the kernel before every write (security.capability).
     if (!name.startsWith('user.')) throw new VfsError('ENODATA', 'no such attribute')
-    const inode = await this.#resolve(path)
-    return getXattr(inode, name, this.#stateOf(inode))
+    const inode = await this.#paths.resolve(path)
+    return getXattr(inode, name, this.#report.stateOf(inode))
   }
 
   async listxattr(path: string): Promise<string[]> {
-    const inode = await this.#resolve(path)
-    return listXattrs(inode, this.#stateOf(inode))
+    const inode = await this.#paths.resolve(path)
+    return listXattrs(inode, this.#report.stateOf(inode))
   }
 
   async setxattr(path: string, name: string, value: Buffer, flags: number): Promise<void> {
     this.#checkWritable()
-    const inode = await this.#resolve(path)
+    const inode = await this.#paths.resolve(path)
     setXattr(inode, name, value, flags)
     await this.#saveOwn(inode)
   }
 
   async removexattr(path: string, name: string): Promise<void> {
     this.#checkWritable()
-    const inode = await this.#resolve(path)
+    const inode = await this.#paths.resolve(path)
     removeXattr(inode, name)
     await this.#saveOwn(inode)
   }
 
   status(): VfsStatus {
-    const quota = this.#account.quota
-    return {
-      pid: process.pid,
-      state: this.#draining ? 'draining' : 'ready',
-      pending: this.#tree.pending().map((inode) => this.#pendingEntry(inode)),
-      ...(quota !== undefined && { quota }),
-      cache: this.#cacheStatus(),
-      traffic: this.#parts.drive.traffic,
-      session: this.#writeBack.connection,
-    }
+    return this.#report.status(this.#draining ? 'draining' : 'ready')
   }
 
   /**
@@ -467,7 +405,7 @@ export class Vfs {
    * stands in the way.
    */
   async sync(path?: string): Promise<void> {
-    const top = path === undefined ? this.#tree.root : await this.#resolve(path)
+    const top = path === undefined ? this.#tree.root : await this.#paths.resolve(path)
     const isBelow = (inode: Inode): boolean => top === this.#tree.root || this.#isWithin(inode, top)
     // A file that was not closed yet goes as it is.
     for (const inode of this.#tree.pending().filter(isBelow)) {
@@ -485,7 +423,7 @@ export class Vfs {
     onProgress: (left: Left) => void
   }): Promise<Left> {
     this.#draining = true
-    const timer = setInterval(() => onProgress(this.#left()), 200)
+    const timer = setInterval(() => onProgress(this.#report.left()), 200)
     try {
       await this.#writeBack.settled((inode) => inode.error === undefined, {
         signal: AbortSignal.timeout(timeoutMs),
@@ -495,18 +433,18 @@ export class Vfs {
     } finally {
       clearInterval(timer)
     }
-    return this.#left()
+    return this.#report.left()
   }
 
   /** Asks the service for a directory (the root without a path) now. */
   async refresh(path?: string): Promise<void> {
-    const dir = path === undefined ? this.#tree.root : await this.#resolveDir(path)
+    const dir = path === undefined ? this.#tree.root : await this.#paths.dir(path)
     await this.#listings.renew(dir)
   }
 
   /** Warms, pins, unpins or frees what is at and below a path. */
   async keep(action: KeepAction, path: string, call: KeepCall): Promise<KeepProgress> {
-    return this.#keep.run(action, await this.#resolve(path), call)
+    return this.#keep.run(action, await this.#paths.resolve(path), call)
   }
 
   useSession(session: Session): void {
@@ -525,104 +463,17 @@ export class Vfs {
     await this.#fetcher.close()
     this.#listings.close()
     this.#tree.close()
-    if (this.#isRecovered) noteClosed(this.#state)
-    await this.#blocks.close()
+    if (this.#isRecovered) noteClosed(this.#disk.state)
     await this.#hasher.close()
-    await this.#state.close()
-    this.#release()
-  }
-
-  // --- paths
-
-  async #resolve(path: string): Promise<Inode> {
-    const hidden = this.#hidden.get(baseName(path))
-    if (hidden !== undefined) return hidden
-    const names = path.split('/').filter((name) => name !== '')
-    let at: Inode = this.#tree.root
-    for (const [index, name] of names.entries()) {
-      if (at.kind !== 'dir') throw new VfsError('ENOTDIR', 'not a directory')
-      const child: Inode | undefined = await this.#child(at, name, index === names.length - 1)
-      if (child === undefined) {
-        if (isTooLong(name)) throw new VfsError('ENAMETOOLONG', 'no entry can be called so')
-        throw new VfsError('ENOENT', 'no such file or directory')
-      }
-      at = child
-    }
-    return at
-  }
-
-  /**
-   * On the way to something deeper a known entry is taken as it is: its own directory will tell.
-   */
-  async #child(dir: DirInode, name: string, isLast = true): Promise<Inode | undefined> {
-    const known = dir.listed ? this.#tree.lookup(dir, name) : undefined
-    if (known !== undefined && (!isLast || this.#listings.isFresh(dir))) return known
-    await this.#ensure(dir)
-    return this.#tree.lookup(dir, name)
-  }
-
-  async #ensure(dir: DirInode): Promise<void> {
-    if (this.#listings.rootRef === undefined && !dir.listed) await this.#findRoot()
-    await this.#listings.ensure(dir, Math.min(METADATA_MS, this.#parts.options.timeoutMs))
-  }
-
-  async #resolveDir(path: string): Promise<DirInode> {
-    const inode = await this.#resolve(path)
-    if (inode.kind !== 'dir') throw new VfsError('ENOTDIR', 'not a directory')
-    return inode
-  }
-
-  async #resolveFile(path: string): Promise<FileInode> {
-    const inode = await this.#resolve(path)
-    if (inode.kind !== 'file') throw new VfsError('EISDIR', 'is a directory')
-    return inode
-  }
-
-  async #resolveParent(path: string): Promise<{ dir: DirInode; name: string }> {
-    const name = baseName(path)
-    return { dir: await this.#resolveDir(path.slice(0, -name.length - 1)), name }
-  }
-
-  async #target(path: string | null, fh: number): Promise<Inode> {
-    this.#checkWritable()
-    return path === null ? this.files.inodeOf(fh) : this.#resolve(path)
-  }
-
-  /**
-   * Finds the directory that is to be the root of the mount, once; later runs know it from the
-   * state file.
-   */
-  #findRoot(): Promise<void> {
-    this.#rooting ??= this.#askRoot().catch((error: unknown) => {
-      this.#rooting = undefined
-      throw error
-    })
-    return this.#rooting
-  }
-
-  async #askRoot(): Promise<void> {
-    const { root } = this.#parts.options
-    const saved = this.#state.getMeta(`root:${root}`)
-    if (saved !== undefined) {
-      this.#listings.rootRef = JSON.parse(saved) as DirRef
-      this.#account.refresh().catch((error: unknown) => {
-        this.#parts.log.warn({ err: error }, 'the service cannot be asked: serving what is known')
-      })
-      return
-    }
-    let { mainDir: at } = await this.#account.refresh()
-    for (const name of root.split('/').filter((part) => part !== '')) {
-      const listing = await this.#parts.drive.list(at)
-      const entries = listing === 'unchanged' ? [] : listing.entries
-      const found = entries.find((entry) => entry.kind === 'dir' && toShown(entry.name) === name)
-      if (found?.kind !== 'dir') throw new NoRoot(root)
-      at = { key: found.key, parentKey: at.key }
-    }
-    this.#listings.rootRef = at
-    this.#state.setMeta(`root:${root}`, JSON.stringify(at))
+    await this.#disk.close()
   }
 
   // --- checks
+
+  async #target(path: string | null, fh: number): Promise<Inode> {
+    this.#checkWritable()
+    return path === null ? this.files.inodeOf(fh) : this.#paths.resolve(path)
+  }
 
   #checkWritable(): void {
     if (this.#parts.options.readOnly) throw new VfsError('EROFS', 'mounted read-only')
@@ -636,7 +487,7 @@ export class Vfs {
   }
 
   async #checkEmpty(dir: DirInode): Promise<void> {
-    await this.#ensure(dir)
+    await this.#paths.ensure(dir)
     if (this.#tree.children(dir).size > 0) throw new VfsError('ENOTEMPTY', 'not empty')
   }
 
@@ -711,64 +562,6 @@ export class Vfs {
     return way.every((name, index) => this.#tree.path(inode)[index] === name)
   }
 
-  #stateOf(inode: Inode): string {
-    if (inode.error !== undefined) return `error: ${inode.error}`
-    if (inode.kind === 'file' && inode.localOnly) return 'local'
-    if (inode.changedMs === undefined) return 'clean'
-    return inode.busy ? 'uploading' : 'pending'
-  }
-
-  #cacheStatus(): VfsStatus['cache'] {
-    const { capacity, hits, misses } = this.#blocks.stats()
-    const pinned = this.#blocks.pinnedBytes()
-    return { bytes: this.#space.used, capacity, pinned, hits, misses }
-  }
-
-  #noteSent(file: FileInode, bytes: number): void {
-    const before = this.#sent.get(file)
-    const nowMs = performance.now()
-    const goesOn = before && bytes >= before.bytes && nowMs - before.lastMs < SENDING_PAUSE_MS
-    const { firstBytes, firstMs } = goesOn ? before : { firstBytes: bytes, firstMs: nowMs }
-    this.#sent.set(file, { bytes, firstBytes, firstMs, lastMs: nowMs })
-  }
-
-  #rateOf(file: FileInode): number {
-    const { bytes, firstBytes, firstMs } = this.#sent.get(file) ?? NOT_SENDING
-    return (1000 * (bytes - firstBytes)) / Math.max(1, performance.now() - firstMs)
-  }
-
-  #pendingEntry(inode: Inode): PendingEntry {
-    const { error } = inode
-    const code = this.#writeBack.refusalCode(inode)
-    const isOpen = inode.kind === 'file' && inode.writers > 0
-    const idle = inode.parent === undefined ? 'removing' : isOpen ? 'open' : 'waiting'
-    return {
-      path: `/${this.#tree.path(inode).join('/')}`,
-      size: inode.kind === 'file' && inode.parent !== undefined ? inode.size : 0,
-      sent: inode.kind === 'file' ? (this.#sent.get(inode)?.bytes ?? 0) : 0,
-      state:
-        error !== undefined
-          ? 'error'
-          : inode.busy && inode.parent !== undefined
-            ? 'uploading'
-            : idle,
-      ...(inode.kind === 'file' && inode.busy && { rate: this.#rateOf(inode) }),
-      ...(error !== undefined && { error }),
-      ...(error !== undefined && code !== undefined && { code }),
-      age: Math.max(0, (Date.now() - (inode.changedMs ?? Date.now())) / 1000),
-    }
-  }
-
-  #left(): Left {
-    const pending = this.#tree.pending()
-    const bytes = pending.reduce((sum, inode) => {
-      return inode.kind === 'file' && inode.stagedId !== undefined
-        ? sum + inode.size - (this.#sent.get(inode)?.bytes ?? 0)
-        : sum
-    }, 0)
-    return { files: pending.length, bytes }
-  }
-
   #sourceOf(version: RemoteFile): Source {
     return {
       content: { sha1: version.sha1, size: version.size },
@@ -783,47 +576,5 @@ export class Vfs {
         return ref
       },
     }
-  }
-}
-
-/**
- * How an upload is getting on: bytes that the service has, and where and when this attempt began.
- */
-interface Sending {
-  readonly bytes: number
-  readonly firstBytes: number
-  readonly firstMs: number
-  readonly lastMs: number
-}
-
-const NOT_SENDING: Sending = { bytes: 0, firstBytes: 0, firstMs: 0, lastMs: 0 }
-/** After so long without a byte it is another attempt, with a rate of its own. */
-const SENDING_PAUSE_MS = 10_000
-
-function baseName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
-}
-
-interface OpenedCache {
-  state: StateFile
-  space: Space
-  blocks: BlockCache
-  staging: StagingArea
-  hasher: Hasher
-  release: () => void
-}
-
-async function openCache({ stateDir, cacheDir, log, options }: VfsParts): Promise<OpenedCache> {
-  const lock = await lockCacheDir(cacheDir)
-  try {
-    await openCacheDir({ dir: cacheDir })
-    const state = await openState(join(stateDir, 'state.db'), log)
-    const space = new Space({ dir: cacheDir, capacity: options.cacheSize })
-    const staging = await StagingArea.open({ dir: join(cacheDir, 'staging'), log, space })
-    const blocks = await BlockCache.open({ dir: cacheDir, log, space })
-    return { state, space, blocks, staging, hasher: Hasher.start(), release: () => lock.release() }
-  } catch (error) {
-    lock.release()
-    throw error
   }
 }
