@@ -7,6 +7,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { crashPoint } from '../base/crash.ts'
+import { breakSeal, seal } from './seal.ts'
 
 /** Layout of the tables below; a file with a higher number is refused. */
 export const STATE_VERSION = 1
@@ -140,10 +141,12 @@ export class StateFile {
   }
 
   /**
-   * Opens or creates. Throws StateError for a file of a newer version, and whatever SQLite throws
-   * for a damaged one: the caller sets such a file aside and rebuilds from staging.
+   * Opens or creates. Rejects with StateError for a file of a newer version, and with whatever
+   * SQLite throws for a damaged one: the caller sets such a file aside and rebuilds from staging.
    */
-  static open(path: string): StateFile {
+  static async open(path: string): Promise<StateFile> {
+    const sealed = await breakSeal(path)
+    if (sealed === 'broken') throw new Error(`${path} is not as it was closed`)
     const db = new DatabaseSync(path)
     try {
       // Exclusive: one process for one state, and no shared-memory file that a crash could leave
@@ -159,8 +162,7 @@ export class StateFile {
         throw new StateError(`${path} was written by a newer version (${version}) of weiyun-mount`)
       }
       if (version === 0) db.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${STATE_VERSION}; COMMIT`)
-      const check = db.prepare('PRAGMA quick_check(1)').get()?.quick_check
-      if (check !== 'ok') throw new Error(`${path} is damaged: ${String(check)}`)
+      if (sealed === 'none') checkStructure(db, path)
       return new StateFile(db, path)
     } catch (error) {
       db.close()
@@ -284,6 +286,8 @@ export class StateFile {
     await (await this.#wal)?.close()
     this.#statements.clear()
     this.#db.close()
+    // Without one the next start looks through the whole structure, as after a crash.
+    await seal(this.#path).catch(() => {})
   }
 
   #prepare(sql: string): StatementSync {
@@ -327,6 +331,12 @@ export function inspectState(url: URL): 'sound' | 'damaged' | 'too-new' | 'missi
   } finally {
     db?.close()
   }
+}
+
+/** Looks through the file for what SQLite itself would stumble over, not through the values. */
+function checkStructure(db: DatabaseSync, path: string): void {
+  const found = db.prepare('PRAGMA quick_check(1)').get()?.quick_check
+  if (found !== 'ok') throw new Error(`${path} is damaged: ${String(found)}`)
 }
 
 const SQLITE_CANTOPEN = 14

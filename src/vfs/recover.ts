@@ -16,7 +16,7 @@ import type { Writer } from './writer.ts'
  */
 export async function openState(path: string, log: Logger): Promise<StateFile> {
   try {
-    return StateFile.open(path)
+    return await StateFile.open(path)
   } catch (error) {
     if (error instanceof StateError || isLocked(error)) throw error
     const aside = `${path}.damaged-${Date.now()}`

@@ -207,7 +207,7 @@ t.test('what lies on the disk', async (t) => {
   await openCacheDir({ dir })
   const look = () => doctor(patient, args)
 
-  await StateFile.open(state).close()
+  await (await StateFile.open(state)).close()
   expect(t, await look(), 'leftovers', 'ok', /nothing is left/)
 
   await writeFile(join(dir, 'staging/0123456789abcdef'), 'unsent')

@@ -8,11 +8,11 @@ import type { DirInode } from '../../src/vfs/inode.ts'
 import { Tree } from '../../src/vfs/tree.ts'
 
 /** A tree, and a look at what another program would find if this one died now. */
-function trees(t: Test): { tree: Tree; afterKill: () => Tree } {
+async function trees(t: Test): Promise<{ tree: Tree; afterKill: () => Promise<Tree> }> {
   const dir = mkdtempSync(join(tmpdir(), 'wm-tree-'))
   const opened: { state: StateFile; tree: Tree }[] = []
-  const open = (name: string): Tree => {
-    const state = StateFile.open(join(dir, name))
+  const open = async (name: string): Promise<Tree> => {
+    const state = await StateFile.open(join(dir, name))
     const tree = new Tree(state)
     opened.push({ state, tree })
     return tree
@@ -24,8 +24,8 @@ function trees(t: Test): { tree: Tree; afterKill: () => Tree } {
     }
     rmSync(dir, { recursive: true })
   })
-  const tree = open('now')
-  const afterKill = (): Tree => {
+  const tree = await open('now')
+  const afterKill = (): Promise<Tree> => {
     const then = `then-${opened.length}`
     for (const suffix of ['', '-wal'])
       copyFileSync(join(dir, `now${suffix}`), join(dir, then + suffix))
@@ -45,21 +45,21 @@ function discover(tree: Tree, above: DirInode, name: string): DirInode {
 }
 
 t.test('what is made in a directory that was only just listed survives with it', async (t) => {
-  const { tree, afterKill } = trees(t)
+  const { tree, afterKill } = await trees(t)
   const outer = discover(tree, tree.root, 'outer')
   const inner = discover(tree, outer, 'inner')
   tree.create('dir', inner, 'made')
-  const found = afterKill()
+  const found = await afterKill()
   const [made] = found.pending()
   t.same(made && found.path(made), ['outer', 'inner', 'made'])
   t.notOk(found.dir(inner.ino).listed, 'its own entries may not be on record')
   t.equal(found.dir(inner.ino).stamp, undefined)
   tree.close()
-  t.ok(afterKill().dir(inner.ino).listed)
+  t.ok((await afterKill()).dir(inner.ino).listed)
 })
 
 t.test('what has lost its places is told from what has them', async (t) => {
-  const { tree } = trees(t)
+  const { tree } = await trees(t)
   const dir = tree.create('dir', tree.root, 'dir')
   const file = tree.create('file', dir, 'file')
   t.ok(tree.hasPlaces(dir))

@@ -1,0 +1,69 @@
+// The state file between two runs: what happened to it while nobody had it open.
+import {
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { StateFile } from '../../src/cache/state.ts'
+import { DirInode, toRow } from '../../src/vfs/inode.ts'
+import { tempDir } from '../fixtures/cli.ts'
+import { Random } from '../fixtures/random.ts'
+
+const ENTRIES = 300
+
+async function closedFile(dir: string): Promise<string> {
+  const path = join(dir, 'state.db')
+  const state = await StateFile.open(path)
+  for (let ino = 1; ino <= ENTRIES; ino++)
+    state.save(toRow(new DirInode(ino, ino === 1 ? undefined : 1, `entry ${ino}`, {})), false)
+  await state.close()
+  return path
+}
+
+t.test('after an orderly end every flipped bit is noticed, in values too', async (t) => {
+  const path = await closedFile(await tempDir(t))
+  const good = readFileSync(path)
+  const seal = readFileSync(`${path}.seal`)
+  const random = new Random(Number(process.env.WEIYUN_TEST_SEED ?? 1))
+  const { atime, mtime } = statSync(path)
+  const put = (bytes: Buffer): void => {
+    writeFileSync(path, bytes)
+    utimesSync(path, atime, mtime)
+    writeFileSync(`${path}.seal`, seal)
+  }
+  const inValue = good.indexOf(`entry ${ENTRIES}`)
+  t.ok(inValue > 0)
+  for (const at of [inValue, ...Array.from({ length: 40 }, () => random.below(good.length))]) {
+    const bad = Buffer.from(good)
+    bad[at] = (bad[at] as number) ^ (1 << random.below(8))
+    put(bad)
+    await t.rejects(StateFile.open(path), `a bit of byte ${at}`)
+  }
+  put(good)
+  const state = await StateFile.open(path)
+  t.equal(state.lastIno(), ENTRIES)
+  await state.close()
+})
+
+t.test('nothing is sealed while the file is open, nor after a crash', async (t) => {
+  const dir = await tempDir(t)
+  const path = await closedFile(dir)
+  const seal = readFileSync(`${path}.seal`)
+  const state = await StateFile.open(path)
+  t.notOk(existsSync(`${path}.seal`))
+  state.setMeta('key', 'value')
+  const then = join(dir, 'then.db')
+  for (const suffix of ['', '-wal']) copyFileSync(path + suffix, then + suffix)
+  await state.close()
+  // The power failed before the disk knew that the seal was off; or a program wrote to it that
+  // knows of no seals.
+  writeFileSync(`${then}.seal`, seal)
+  const afterCrash = await StateFile.open(then)
+  t.equal(afterCrash.getMeta('key'), 'value')
+  await afterCrash.close()
+})
