@@ -30,6 +30,8 @@ export interface FilePart {
   path: string
   start: number
   length: number
+  /** Another one once any of the blocks in it is written anew. */
+  sum: number
 }
 
 export class BlockCache {
@@ -114,15 +116,22 @@ export class BlockCache {
 
   /** True when every block is here. */
   complete(content: ContentId): boolean {
-    return this.#fullSegments(content) !== undefined
+    const last = this.#fullSegments(content, 0).at(-1)
+    return content.size === 0 || last?.end === blockCount(content)
   }
 
   /** Where all the bytes are, in order; undefined unless every block is here. */
   parts(content: ContentId): FilePart[] | undefined {
-    return this.#fullSegments(content)?.map((segment) => {
+    return this.complete(content) ? this.partsFrom(content, 0) : undefined
+  }
+
+  /** Where the bytes from `offset` on are, in order, as far as files are full without a gap. */
+  partsFrom(content: ContentId, offset: number): FilePart[] {
+    return this.#fullSegments(content, Math.ceil(offset / BLOCK_SIZE)).map((segment) => {
       const end = Math.min(segment.end * BLOCK_SIZE, content.size)
       const length = end - segment.first * BLOCK_SIZE
-      return { path: this.#store.path(segment), start: segment.start, length }
+      const path = this.#store.path(segment)
+      return { path, start: segment.start, length, sum: segment.sum }
     })
   }
 
@@ -178,12 +187,12 @@ export class BlockCache {
     return this.#store.close()
   }
 
-  /** All segments, in order, if they hold every block. */
-  #fullSegments(content: ContentId): Segment[] | undefined {
+  /** The segments from a block on, in order, up to the first that lacks a block. */
+  #fullSegments(content: ContentId, first: number): Segment[] {
     const found: Segment[] = []
-    for (let index = 0; index < blockCount(content); index = found.at(-1)?.end ?? 0) {
+    for (let index = first; index < blockCount(content); index = found.at(-1)?.end ?? 0) {
       const segment = this.#store.find(content, index)
-      if (!segment?.full) return undefined
+      if (!segment?.full) break
       found.push(segment)
     }
     return found

@@ -22,7 +22,7 @@ export interface HashJob {
 
 export type HashRequest =
   | ({ kind: 'start'; id: number } & HashJob)
-  | { kind: 'advance'; id: number; until: number; size?: number }
+  | { kind: 'advance'; id: number; until: number; size?: number; part?: HashPart }
   | { kind: 'cancel'; id: number }
 
 export type HashReply =
@@ -34,18 +34,18 @@ const SLICE_BYTES = 1024 * 1024
 const buffer = Buffer.allocUnsafeSlow(SLICE_BYTES)
 
 class Job {
-  readonly #parts: HashPart[]
   readonly #digest: Digest
   #fd: number | undefined
-  /** Bytes hashed of the first of `#parts`, and of all. */
+  /** Bytes hashed of the first of `parts`, and of all. */
   #doneInPart = 0
   #done = 0
+  readonly parts: HashPart[]
   until: number
   size: number | undefined
 
   constructor({ parts, until, size, sha1Only }: HashJob) {
     this.#digest = new Digest({ sha1Only })
-    this.#parts = parts
+    this.parts = parts
     this.until = until
     this.size = size
   }
@@ -72,11 +72,11 @@ class Job {
   }
 
   #read(length: number): number {
-    const [part] = this.#parts
+    const [part] = this.parts
     if (part === undefined) throw broken('there are fewer bytes than expected')
     if (this.#doneInPart === part.length) {
       this.close()
-      this.#parts.shift()
+      this.parts.shift()
       this.#doneInPart = 0
       return 0
     }
@@ -103,6 +103,7 @@ function receive(request: HashRequest): void {
   if (request.kind === 'start') {
     jobs.set(request.id, new Job(request))
   } else if (request.kind === 'advance' && job !== undefined) {
+    if (request.part !== undefined) job.parts.push(request.part)
     job.until = request.until
     job.size = request.size
   } else if (request.kind === 'cancel') {

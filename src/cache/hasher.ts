@@ -17,6 +17,15 @@ export interface Follower {
   cancel(): void
 }
 
+/** Hashes parts of files as they come, one after another: the SHA-1 alone. */
+export interface Series {
+  add(part: HashPart): void
+  /** Nothing more comes. Rejects when a part could not be read. */
+  finish(): Promise<string>
+  /** Stops; needed only instead of `finish`. */
+  cancel(): void
+}
+
 interface Waiter {
   resolve(digests: Digests): void
   reject(error: unknown): void
@@ -74,6 +83,25 @@ export class Hasher {
       finish(size) {
         thread.send({ kind: 'advance', id, until: size, size })
         return promise
+      },
+      cancel: () => thread.cancel(id),
+    }
+  }
+
+  series(): Series {
+    const thread = this.#thread()
+    const { promise, ...waiter } = Promise.withResolvers<Digests>()
+    promise.catch(() => {}) // who never calls finish does not want to know
+    const id = thread.start({ parts: [], until: 0, sha1Only: true }, waiter)
+    let until = 0
+    return {
+      add(part) {
+        until += part.length
+        thread.send({ kind: 'advance', id, until, part })
+      },
+      async finish() {
+        thread.send({ kind: 'advance', id, until, size: until })
+        return (await promise).sha1
       },
       cancel: () => thread.cancel(id),
     }

@@ -129,6 +129,11 @@ export class Segment {
     return this.present === this.states.length
   }
 
+  /** Stands for the bytes of all blocks. */
+  get sum(): number {
+    return crc32(new Uint8Array(this.crcs.buffer))
+  }
+
   state(blockIndex: number): number | undefined {
     return this.states[blockIndex - this.first]
   }

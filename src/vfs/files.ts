@@ -5,6 +5,7 @@ import { constants } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isWeiyunError } from '../weiyun/index.ts'
 import type { AccountCache } from './account.ts'
+import type { Checker } from './checker.ts'
 import { VfsError } from './error.ts'
 import type { Source } from './fetcher.ts'
 import type { FileInode, RemoteFile } from './inode.ts'
@@ -48,6 +49,7 @@ interface Pages {
 export interface FilesOptions {
   tree: Tree
   reader: Reader
+  checker: Checker
   writer: Writer
   writeBack: WriteBack
   account: AccountCache
@@ -85,7 +87,7 @@ export class Files {
     // From here on, although the kernel may have pages of it from before: they prove wrong
     // together.
     if (file.remote !== undefined)
-      handle.read.spoiled = this.#options.reader.spoiledSoFar(file.remote)
+      handle.read.spoiled = this.#options.checker.spoiledSoFar(file.remote)
     const fh = ++this.#lastFh
     this.#handles.set(fh, handle)
     try {
@@ -328,7 +330,7 @@ export class Files {
   /** What the kernel's pages are of. Pages with bytes that proved wrong are of something else. */
   #contentOf(version: RemoteFile | undefined): string {
     if (version === undefined) return ''
-    return `${version.sha1}-${version.size}-${this.#options.reader.spoiledSoFar(version)}`
+    return `${version.sha1}-${version.size}-${this.#options.checker.spoiledSoFar(version)}`
   }
 
   #handle(fh: number): Handle {

@@ -1,9 +1,8 @@
 // Clean bytes: what programs read of a version that the service has. Decides how far to read
-// ahead, waits for blocks, and checks a content against its hashes once it is here whole.
+// ahead, and waits for blocks.
 import { hash } from 'node:crypto'
-import type { Logger } from '../base/log.ts'
 import { BLOCK_SIZE, type BlockCache, type ContentId } from '../cache/blocks.ts'
-import type { Hasher } from '../cache/hasher.ts'
+import type { Checker } from './checker.ts'
 import { VfsError } from './error.ts'
 import { type Fetcher, type Owner, type Source, wasGivenUp } from './fetcher.ts'
 
@@ -19,13 +18,19 @@ const WINDOW_BYTES_MAX = 160 * MiB
  */
 const RANGE_BYTES_MAX = 16 * MiB
 const RANGE_BYTES_MIN = 256 * 1024
+/** The same near the end of a file, where ranges would else become shorter than a round trip. */
+const END_RANGE_BYTES_MIN = MiB
 /**
  * With more readers than slots there is no read-ahead; instead each request goes on for so long
  * behind what is wanted, or round trips would be most of the time.
  */
 const CROWDED_BYTES = 512 * 1024
-/** The window is this many times what was read in one piece so far. */
+/**
+ * The window is this many times what was read in one piece so far, and more once it is clear that
+ * somebody streams.
+ */
 const WINDOW_GROWTH = 4
+const STREAM_GROWTH = 16
 /** The kernel reads ahead by itself and may ask out of order: this far off is still sequential. */
 const SKIP_BYTES_MAX = MiB
 /** After so many jumps a handle reads at random, until it has read this much in one piece. */
@@ -58,31 +63,25 @@ export class ReadState implements Owner {
 export interface ReaderOptions {
   fetcher: Fetcher
   blocks: BlockCache
-  hasher: Hasher
+  checker: Checker
   slots: () => number
   /** A read without a byte of progress for this long is ETIMEDOUT. */
   timeoutMs: number
-  log: Logger
 }
 
 export class Reader {
   readonly #fetcher: Fetcher
   readonly #blocks: BlockCache
-  readonly #hasher: Hasher
   readonly #slots: () => number
   readonly #timeoutMs: number
-  readonly #log: Logger
-  readonly #checks = new Map<string, Promise<void>>()
-  readonly #spoiled = new Map<string, number>()
+  readonly #checker: Checker
 
   constructor(options: ReaderOptions) {
     this.#fetcher = options.fetcher
     this.#blocks = options.blocks
-    this.#hasher = options.hasher
     this.#slots = options.slots
+    this.#checker = options.checker
     this.#timeoutMs = options.timeoutMs
-    this.#log = options.log
-    this.#fetcher.onArrived = (source) => void this.#checkWhenWhole(source.content)
   }
 
   /** The bytes [offset, offset + length) as far as the content goes. */
@@ -91,12 +90,12 @@ export class Reader {
     const end = Math.min(offset + length, content.size)
     if (end <= offset) return Buffer.alloc(0)
     if (content.size <= WHOLE_BYTES_MAX) return (await this.#whole(source)).subarray(offset, end)
-    state.spoiled ??= this.spoiledSoFar(content)
+    state.spoiled ??= this.#checker.spoiledSoFar(content)
     this.#plan(source, state, offset, end)
     const bytes = await this.#collect(source, offset, end)
     if (end === content.size) {
       await this.#fetcher.written(content)
-      await this.#checkWhenWhole(content)
+      await this.#checker.check(content)
     }
     this.#judge(content, state)
     return bytes
@@ -117,14 +116,6 @@ export class Reader {
     }
   }
 
-  /**
-   * How often a content arrived with wrong bytes. What anybody kept of it before the last time is
-   * not to be trusted.
-   */
-  spoiledSoFar(content: ContentId): number {
-    return this.#spoiled.get(keyOf(content)) ?? 0
-  }
-
   /** Ends read-ahead of a handle that closes. */
   release(state: ReadState): void {
     this.#fetcher.cancel(state)
@@ -135,7 +126,7 @@ export class Reader {
    * peace.
    */
   #judge(content: ContentId, state: ReadState): void {
-    if (state.spoiled === this.spoiledSoFar(content)) return
+    if (state.spoiled === this.#checker.spoiledSoFar(content)) return
     throw new VfsError('EIO', 'the bytes that arrived do not match the hash in the listing')
   }
 
@@ -154,7 +145,7 @@ export class Reader {
         this.#blocks.setVerified(content)
         return bytes
       }
-      await this.#spoil(content)
+      await this.#checker.spoil(content)
     }
     throw new VfsError('EIO', 'the bytes that arrived twice do not match the hash in the listing')
   }
@@ -173,14 +164,17 @@ export class Reader {
     // One read more may be all that it is: nobody gives up anything for that.
     if (state.run > WINDOW_BYTES_MIN) this.#fetcher.attend(state)
     const { streams } = this.#fetcher
+    const growth = state.run < CALM_BYTES ? WINDOW_GROWTH : STREAM_GROWTH
     const window = Math.max(
-      Math.min(state.run * WINDOW_GROWTH, this.#windowMax() / streams),
+      Math.min(state.run * growth, this.#windowMax() / streams),
       WINDOW_BYTES_MIN,
     )
     // Shorter towards the end, so that all slots finish at about the same time.
     const rangeBytes = (): number => {
-      const share = Math.min(window, size - state.frontier) / this.#slots()
-      return Math.min(Math.max(share, RANGE_BYTES_MIN), RANGE_BYTES_MAX)
+      const left = size - state.frontier
+      const share = Math.min(window, left) / this.#slots()
+      const min = left < window ? END_RANGE_BYTES_MIN : RANGE_BYTES_MIN
+      return Math.min(Math.max(share, min), RANGE_BYTES_MAX)
     }
     state.frontier = Math.max(state.frontier, end)
     if (this.#fetcher.lacks(source.content, first, last)) {
@@ -273,49 +267,4 @@ export class Reader {
       clearTimeout(timer)
     }
   }
-
-  /** Checks a content that is here whole, once; what proves wrong is dropped and counted. */
-  #checkWhenWhole(content: ContentId): Promise<void> {
-    const key = keyOf(content)
-    const running = this.#checks.get(key)
-    if (running !== undefined) return running
-    if (this.#blocks.verified(content) || !this.#blocks.complete(content)) return Promise.resolve()
-    const check = this.#check(content).finally(() => this.#checks.delete(key))
-    this.#checks.set(key, check)
-    return check
-  }
-
-  async #check(content: ContentId): Promise<void> {
-    const parts = this.#blocks.parts(content)
-    if (parts === undefined) return
-    const sha1 = await this.#hasher.sha1(parts).catch((error: unknown) => {
-      this.#log.warn({ err: error }, 'cached blocks could not be read back')
-      return undefined
-    })
-    if (sha1 === content.sha1) {
-      this.#blocks.setVerified(content)
-      return
-    }
-    // What this disk has lost is fetched again, and is nobody's error.
-    if (await this.#blocks.dropDamaged(content)) return
-    await this.#spoil(content)
-  }
-
-  /** What is here of a content is wrong: nobody may see it again. */
-  async #spoil(content: ContentId): Promise<void> {
-    this.#log.error(
-      { sha1: content.sha1, size: content.size },
-      'content arrived with wrong bytes; dropped',
-    )
-    this.#spoiled.set(keyOf(content), this.spoiledSoFar(content) + 1)
-    // Until they are on disk, blocks count as on their way, and are given to whoever asks for them
-    // again.
-    await this.#fetcher.written(content)
-    this.#fetcher.forget(content)
-    await this.#blocks.drop(content)
-  }
-}
-
-function keyOf(content: ContentId): string {
-  return `${content.sha1}-${content.size}`
 }

@@ -19,6 +19,7 @@ import {
   statOf,
   type Timespec,
 } from './attr.ts'
+import { Checker } from './checker.ts'
 import { type Disk, openDisk } from './disk.ts'
 import { VfsError } from './error.ts'
 import { Fetcher, type Source } from './fetcher.ts'
@@ -118,7 +119,9 @@ export class Vfs {
     setMaxListeners(0, ending)
     const listings = new Listings({ tree, drive, ttlMs: options.dirTtlMs, ending, log })
     const fetcher = new Fetcher({ drive, blocks, memoryBytes: MEMORY_BYTES, slots })
-    const reader = new Reader({ fetcher, blocks, hasher, slots, timeoutMs: options.timeoutMs, log })
+    const checker = new Checker({ blocks, fetcher, hasher, log })
+    const { root, timeoutMs } = options
+    const reader = new Reader({ fetcher, blocks, checker, slots, timeoutMs })
     const sourceOf = (version: RemoteFile): Source => this.#sourceOf(version)
     const writer = new Writer({
       tree,
@@ -146,15 +149,15 @@ export class Vfs {
     const files = new Files({
       tree,
       reader,
+      checker,
       writer,
       writeBack,
       account,
       sourceOf,
-      timeoutMs: options.timeoutMs,
+      timeoutMs,
       fsyncRemote: options.fsync === 'remote',
       closeUploads: options.writeBackMs === 0,
     })
-    const { root, timeoutMs } = options
     this.#paths = new Paths({ tree, listings, account, drive, state, root, timeoutMs, log })
     this.#report = new Report({ tree, writeBack, account, drive, blocks, space })
     const ensure = (dir: DirInode): Promise<void> => this.#paths.ensure(dir)

@@ -6,6 +6,7 @@ import { silentLogger } from '../../src/base/log.ts'
 import { BLOCK_SIZE, BlockCache } from '../../src/cache/blocks.ts'
 import { Hasher } from '../../src/cache/hasher.ts'
 import { Space } from '../../src/cache/space.ts'
+import { Checker } from '../../src/vfs/checker.ts'
 import { Fetcher, type Source } from '../../src/vfs/fetcher.ts'
 import { Reader, ReadState } from '../../src/vfs/reader.ts'
 import type { Drive } from '../../src/weiyun/index.ts'
@@ -39,8 +40,8 @@ async function openRig(t: Test, { slots = 5 } = {}): Promise<Rig> {
     slots: () => slots,
   })
   const hasher = Hasher.start()
-  const options = { fetcher, blocks, hasher, timeoutMs: 60_000, log: silentLogger }
-  const reader = new Reader({ ...options, slots: () => slots })
+  const checker = new Checker({ fetcher, blocks, hasher, log: silentLogger })
+  const reader = new Reader({ fetcher, blocks, checker, timeoutMs: 60_000, slots: () => slots })
   t.teardown(async () => {
     await fetcher.close()
     await blocks.close()

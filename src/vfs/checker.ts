@@ -1,0 +1,140 @@
+// Checks a content against the hash in the listing once it is here whole. Of a large one that
+// arrives from front to back most is hashed by then: whoever reads its end does not wait for that.
+import { LRUCache } from 'lru-cache'
+import type { Logger } from '../base/log.ts'
+import type { BlockCache, ContentId, FilePart } from '../cache/blocks.ts'
+import type { Hasher, Series } from '../cache/hasher.ts'
+import type { Fetcher } from './fetcher.ts'
+
+/** Contents that are hashed while they arrive; of further ones, those that arrived last. */
+const ARRIVING_MAX = 16
+
+/** What was hashed so far of a content that is still arriving. */
+interface Arriving {
+  readonly series: Series
+  readonly parts: FilePart[]
+  bytes: number
+}
+
+interface CheckerParts {
+  blocks: BlockCache
+  fetcher: Fetcher
+  hasher: Hasher
+  log: Logger
+}
+
+export class Checker {
+  readonly #blocks: BlockCache
+  readonly #fetcher: Fetcher
+  readonly #hasher: Hasher
+  readonly #log: Logger
+  readonly #checks = new Map<string, Promise<void>>()
+  readonly #spoiled = new Map<string, number>()
+  readonly #arriving = new LRUCache<string, Arriving>({
+    max: ARRIVING_MAX,
+    dispose: ({ series }) => series.cancel(),
+  })
+
+  constructor({ blocks, fetcher, hasher, log }: CheckerParts) {
+    this.#blocks = blocks
+    this.#fetcher = fetcher
+    this.#hasher = hasher
+    this.#log = log
+    fetcher.onArrived = ({ content }) => {
+      if (blocks.complete(content)) void this.check(content)
+      else this.#follow(content)
+    }
+  }
+
+  /**
+   * How often a content arrived with wrong bytes. What anybody kept of it before the last time is
+   * not to be trusted.
+   */
+  spoiledSoFar(content: ContentId): number {
+    return this.#spoiled.get(keyOf(content)) ?? 0
+  }
+
+  /** Checks a content that is here whole, once; what proves wrong is dropped and counted. */
+  check(content: ContentId): Promise<void> {
+    const key = keyOf(content)
+    const running = this.#checks.get(key)
+    if (running !== undefined) return running
+    if (this.#blocks.verified(content) || !this.#blocks.complete(content)) return Promise.resolve()
+    const check = this.#check(content).finally(() => this.#checks.delete(key))
+    this.#checks.set(key, check)
+    return check
+  }
+
+  /** What is here of a content is wrong: nobody may see it again. */
+  async spoil(content: ContentId): Promise<void> {
+    this.#log.error(
+      { sha1: content.sha1, size: content.size },
+      'content arrived with wrong bytes; dropped',
+    )
+    this.#spoiled.set(keyOf(content), this.spoiledSoFar(content) + 1)
+    this.#arriving.delete(keyOf(content))
+    // Until they are on disk, blocks count as on their way, and are given to whoever asks for them
+    // again.
+    await this.#fetcher.written(content)
+    this.#fetcher.forget(content)
+    await this.#blocks.drop(content)
+  }
+
+  async #check(content: ContentId): Promise<void> {
+    const sha1 = (await this.#hashOfArrived(content)) ?? (await this.#hash(content))
+    if (sha1 === content.sha1) {
+      this.#blocks.setVerified(content)
+      return
+    }
+    // What this disk has lost is fetched again, and is nobody's error.
+    if (await this.#blocks.dropDamaged(content)) return
+    await this.spoil(content)
+  }
+
+  /** Hashes what has arrived of a content without a gap. */
+  #follow(content: ContentId): void {
+    if (this.#blocks.verified(content)) return
+    const key = keyOf(content)
+    const known = this.#arriving.get(key)
+    const parts = this.#blocks.partsFrom(content, known?.bytes ?? 0)
+    if (parts.length === 0) return
+    const arriving = known ?? { series: this.#hasher.series(), parts: [], bytes: 0 }
+    if (known === undefined) this.#arriving.set(key, arriving)
+    for (const part of parts) {
+      arriving.series.add(part)
+      arriving.parts.push(part)
+      arriving.bytes += part.length
+    }
+  }
+
+  /** The hash of a whole content, if it was hashed while it arrived and nothing changed since. */
+  async #hashOfArrived(content: ContentId): Promise<string | undefined> {
+    const key = keyOf(content)
+    if (!this.#arriving.has(key)) return undefined
+    this.#follow(content)
+    const arriving = this.#arriving.get(key)
+    const sha1 = await arriving?.series.finish().catch(() => undefined)
+    this.#arriving.delete(key)
+    return isSame(arriving?.parts, this.#blocks.parts(content)) ? sha1 : undefined
+  }
+
+  async #hash(content: ContentId): Promise<string | undefined> {
+    const parts = this.#blocks.parts(content)
+    if (parts === undefined) return undefined
+    return this.#hasher.sha1(parts).catch((error: unknown) => {
+      this.#log.warn({ err: error }, 'cached blocks could not be read back')
+      return undefined
+    })
+  }
+}
+
+function isSame(hashed: FilePart[] | undefined, here: FilePart[] | undefined): boolean {
+  return (
+    hashed?.length === here?.length &&
+    hashed?.every(({ path, sum }, n) => path === here?.[n]?.path && sum === here[n].sum) === true
+  )
+}
+
+function keyOf(content: ContentId): string {
+  return `${content.sha1}-${content.size}`
+}
