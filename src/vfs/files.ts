@@ -327,6 +327,12 @@ export class Files {
     return { keepCache, directIo: false }
   }
 
+  /** The kernel may go on under a name with the pages and the size of another file. */
+  forgetPages(file: FileInode): void {
+    this.#pages.delete(file)
+    file.unseen = true
+  }
+
   /** What the kernel's pages are of. Pages with bytes that proved wrong are of something else. */
   #contentOf(version: RemoteFile | undefined): string {
     if (version === undefined) return ''

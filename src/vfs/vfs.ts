@@ -80,6 +80,8 @@ export interface VfsParts {
   options: VfsOptions
 }
 
+type Place = [dir: DirInode, name: string]
+
 /** An entry of a directory, as readdir(3) shows it. */
 export interface DirItem {
   name: string
@@ -290,7 +292,7 @@ export class Vfs {
     const made = this.#tree.create('dir', dir, name)
     this.#setMode(made, mode)
     this.#tree.save(made)
-    await this.#settleIfStrict(made)
+    await this.#settleIfStrict(made, [dir, name])
   }
 
   async unlink(path: string): Promise<void> {
@@ -306,8 +308,9 @@ export class Vfs {
     const dir = await this.#paths.dir(path)
     if (dir === this.#tree.root) throw new VfsError('EBUSY', 'the root of the mount')
     await this.#checkEmpty(dir)
+    const place = this.#placeOf(dir)
     this.#tree.detach(dir)
-    await this.#settleIfStrict(dir)
+    await this.#settleIfStrict(dir, ...place)
   }
 
   async rename(from: string, to: string, flags: number): Promise<void> {
@@ -331,6 +334,7 @@ export class Vfs {
     // While we waited the place may have changed hands.
     const isStale = this.#tree.lookup(dir, name) !== victim || inode.parent === undefined
     if (isStale) return this.rename(from, to, flags)
+    const place = this.#placeOf(inode)
     this.#tree.transaction(() => {
       if (victim !== undefined) this.#detach(victim)
       if (inode.kind === 'file') this.#setLocalOnly(inode, this.#isLocalOnly(name))
@@ -338,7 +342,7 @@ export class Vfs {
     })
     if (victim?.kind === 'file') await this.#discardUnsent(victim)
     if (inode.kind === 'file') await this.#writer.describe(inode)
-    await this.#settleIfStrict(inode)
+    await this.#settleIfStrict(inode, ...place, [dir, name])
   }
 
   async statfs(): Promise<StatFs> {
@@ -528,9 +532,10 @@ export class Vfs {
 
   async #unlink(file: FileInode): Promise<void> {
     this.#writeBack.interrupt(file)
+    const place = this.#placeOf(file)
     this.#tree.transaction(() => this.#detach(file))
     await this.#discardUnsent(file)
-    await this.#settleIfStrict(file)
+    await this.#settleIfStrict(file, ...place)
   }
 
   /**
@@ -548,16 +553,29 @@ export class Vfs {
 
   /**
    * Without write-back a call returns when the service has done it, and with the service's error.
+   * It is done here all the same, and pending there, but the kernel believes that it was not: it
+   * has to look again at the `places` that changed.
    */
-  async #settleIfStrict(inode: Inode): Promise<void> {
+  async #settleIfStrict(inode: Inode, ...places: Place[]): Promise<void> {
     if (
       this.#parts.options.writeBackMs > 0 ||
       (inode.kind === 'file' && (inode.localOnly || inode.opens > 0))
     )
       return
-    await this.#writeBack.settled((pending) => pending === inode, {
-      idleMs: this.#parts.options.timeoutMs,
-    })
+    try {
+      await this.#writeBack.settled((pending) => pending === inode, {
+        idleMs: this.#parts.options.timeoutMs,
+      })
+    } catch (error) {
+      if (inode.kind === 'file') this.files.forgetPages(inode)
+      for (const [dir, name] of places) this.#tree.onInvalid(dir, name)
+      throw error
+    }
+  }
+
+  /** Where an entry is seen, if it is. */
+  #placeOf({ parent, name }: Inode): Place[] {
+    return parent === undefined ? [] : [[this.#tree.dir(parent), name]]
   }
 
   #isWithin(inode: Inode, top: Inode): boolean {

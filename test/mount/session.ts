@@ -1,6 +1,6 @@
 // A session that ends while the drive is mounted: what is here goes on working, what is unsent
 // waits, and a new session file is all that it takes.
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { readFile, rename, rmdir, stat, unlink, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { errno, mountTest, names, Rig, text, until, WIRE } from '../fixtures/mount.ts'
 
@@ -121,3 +121,28 @@ mountTest(
     t.same(rig.remoteNames(), ['there', 'unsent'])
   },
 )
+
+mountTest(t, 'renamed and removed with EACCES: what is read is what will be there', async (t) => {
+  const rig = await Rig.open(t, {
+    args: ['--write-back', '0'],
+    prepare: async (admin) => {
+      admin.mkdir({ path: 'dir' })
+      for (const name of ['old', 'new', 'other'])
+        await admin.put({ path: name, content: Buffer.from(`the ${name} one`) })
+    },
+  })
+  for (const name of ['old', 'new', 'other']) await text(rig.path(name))
+  await names(rig.path('dir'))
+  rig.admin.expireSession()
+  t.equal(await errno(rename(rig.path('new'), rig.path('old'))), 'EACCES')
+  t.equal(await errno(unlink(rig.path('other'))), 'EACCES')
+  t.equal(await errno(rmdir(rig.path('dir'))), 'EACCES')
+  t.equal(await text(rig.path('old')), 'the new one')
+  for (const name of ['new', 'other', 'dir'])
+    t.equal(await errno(stat(rig.path(name))), 'ENOENT', name)
+
+  await rig.admin.rotateSession()
+  await until(() => isSynced(rig), 'the new session file is read')
+  t.equal(await rig.remoteText('old'), 'the new one')
+  t.same(rig.remoteNames(), ['old'])
+})
