@@ -3,7 +3,9 @@
 // at any level: whoever logs passes addresses through `loggedUrl`, and never a session.
 import pino from 'pino'
 
-export type Logger = Pick<pino.Logger, 'trace' | 'debug' | 'info' | 'warn' | 'error'> & {
+type Methods = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'isLevelEnabled'
+
+export type Logger = Pick<pino.Logger, Methods> & {
   child(bindings: Record<string, unknown>): Logger
 }
 

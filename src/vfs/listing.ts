@@ -202,6 +202,11 @@ export class Listings {
       else if (!isNewer(inode, since)) gone.push(inode)
     }
     raced ||= gone.length < before.size
+    if (this.#log.isLevelEnabled('debug')) {
+      const path = tree.path(dir).join('/')
+      const [appeared, left] = [fresh.map(({ name }) => name), gone.map(({ name }) => name)]
+      this.#log.debug({ path, entries: entries.length, appeared, left, raced }, 'listed')
+    }
     const hadShadows = dir.shadows !== undefined
     let aliased = false
     dir.shadows = undefined
@@ -213,6 +218,7 @@ export class Listings {
     }
     for (const entry of fresh) raced = this.#appear(dir, entry) || raced
     dir.listed = true
+    dir.crossed = raced
     // A listing that crossed a change of ours is true except for that entry, and a made-up name is
     // to be given up as soon as the real one is free: the next listing must be whole.
     dir.stamp = raced || aliased ? undefined : stamp

@@ -17,6 +17,7 @@ export type Step =
   /** To find out what came of an upload, or a directory, that was given up. */
   | { do: 'settle'; inode: Inode }
 
+export type RemoveStep = Extract<Step, { do: 'remove' }>
 /** A step that is taken by itself; removals come in batches. */
 export type SingleStep = Extract<Step, { do: 'mkdir' | 'upload' | 'move' | 'settle' }>
 

@@ -13,7 +13,7 @@ import {
   type RemoveItem,
   WeiyunError,
 } from '../weiyun/index.ts'
-import { isErrno } from './error.ts'
+import { isErrno, VfsError } from './error.ts'
 import type { DirInode, FileInode, Inode, RemoteFile, RemotePlace, UploadAttempt } from './inode.ts'
 import { type Listings, remoteFile } from './listing.ts'
 import { toShown } from './names.ts'
@@ -22,7 +22,7 @@ import type { Tree } from './tree.ts'
 import type { Snapshot, Writer } from './writer.ts'
 
 /** How much later than its connection's end a request may still take effect. */
-const LATE_MS = 300
+const LATE_MS = 500
 /** How far the service's clock may be off. */
 const CLOCK_SKEW_MS = 5 * 60_000
 
@@ -377,9 +377,13 @@ export class Steps {
   async #settleName(inode: Inode, dir: DirInode): Promise<void> {
     await this.#refreshAround(inode, dir)
     if (inode.parent !== dir.ino || this.#adoptTwin(inode, dir)) return
-    // Nobody's but ours, and it will leave.
     const occupant = this.#tree.occupant(dir, this.#tree.serviceName(inode))
-    if (occupant === inode || occupant?.changedMs === undefined) this.#listings.yieldName(inode)
+    // Nobody's but ours, and it will leave.
+    if (occupant !== inode && occupant?.changedMs !== undefined) return
+    // Or it is one of ours that is being changed just now, of which the listing tells nothing.
+    if (occupant === undefined && dir.crossed && !dir.shadows?.has(inode.name))
+      throw new VfsError('EBUSY', 'what had the name on the service is on its way')
+    this.#listings.yieldName(inode)
   }
 
   /**

@@ -7,7 +7,7 @@ import type { Logger } from '../base/log.ts'
 import { isWeiyunError, type Limits } from '../weiyun/index.ts'
 import { VfsError } from './error.ts'
 import type { FileInode, Inode } from './inode.ts'
-import { nextStep, type SingleStep } from './plan.ts'
+import { nextStep, type RemoveStep, type SingleStep } from './plan.ts'
 import type { Steps } from './steps.ts'
 import type { Tree } from './tree.ts'
 
@@ -327,6 +327,7 @@ export class WriteBack {
     // What was planned may have been overtaken while it queued.
     const step = nextStep(this.#tree, inode)
     if (step.do !== planned.do) return this.#schedule(inode, 0)
+    this.#noteStep(step)
     inode.busy = true
     const abort = new AbortController()
     if (inode.kind === 'file') this.#aborts.set(inode, abort)
@@ -362,7 +363,10 @@ export class WriteBack {
     for (const inode of batch) this.#queued.delete(inode)
     if (this.#stopped || this.#pauseTimer !== undefined) return
     for (const inode of batch) if (!wanted.includes(inode)) this.#schedule(inode, 0)
-    for (const inode of wanted) inode.busy = true
+    for (const inode of wanted) {
+      this.#noteStep({ do: 'remove', inode })
+      inode.busy = true
+    }
     try {
       const errors = await this.#steps.remove(wanted)
       for (const [index, inode] of wanted.entries()) {
@@ -373,6 +377,14 @@ export class WriteBack {
     } catch (error) {
       for (const inode of wanted) this.#failed(inode, error)
     }
+  }
+
+  #noteStep(step: SingleStep | RemoveStep): void {
+    if (!this.#log.isLevelEnabled('debug')) return
+    const { ino, remote } = step.inode
+    const path = this.#tree.path(step.inode).join('/')
+    const to = 'name' in step ? step.name : undefined
+    this.#log.debug({ step: step.do, ino, path, there: remote?.name, to }, 'step')
   }
 
   #succeeded(inode: Inode): void {
