@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto'
 import { WeiyunError } from '../errors.ts'
 import { type Fields, isFields } from '../fields.ts'
+import { parseJson } from '../json.ts'
 
 /** All that may follow the JSON. */
 const TAIL = /\)\s*;?\s*(?:\}\s*catch\s*\(\w*\)\s*\{\s*\}\s*;?)?\s*(?:<\/script>)?\s*$/
@@ -24,7 +25,7 @@ export function callbackName(method: 'GET' | 'POST'): string {
  * too.
  */
 export function decodeJsonp(reply: string, callback: string): Fields {
-  const value = parseJson(unwrap(reply, callback))
+  const value = parse(unwrap(reply, callback))
   if (!isFields(value)) throw new WeiyunError('BAD_REPLY', 'the reply is JSON, but not an object')
   return value
 }
@@ -42,9 +43,9 @@ function unwrap(reply: string, callback: string): string {
   return reply.slice(start + call.length, from + tail.index)
 }
 
-function parseJson(json: string): unknown {
+function parse(json: string): unknown {
   try {
-    return JSON.parse(json)
+    return parseJson(json)
   } catch {
     // Without its cause: the parser's message quotes the reply, which may hold keys.
     throw new WeiyunError('BAD_REPLY', 'the reply holds broken JSON')

@@ -11,6 +11,7 @@
 //   Reply: the same inside {"result": ...}, the message key without its inner dot.
 import { WeiyunError } from '../errors.ts'
 import { type Fields, integer, isFields } from '../fields.ts'
+import { parseJson } from '../json.ts'
 
 /** The web client. */
 const APPID = 30013
@@ -115,7 +116,7 @@ export function decodeUpload(text: string, { name }: Message): Reply {
 function parseReply(text: string): Fields {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = parseJson(text)
   } catch {
     // Without its cause: the parser's message quotes the reply.
     throw new WeiyunError('BAD_REPLY', 'the reply is not JSON')
