@@ -1,5 +1,42 @@
-// Telling entries of listings apart, for both dialects.
+// Entries of listings: reading them, and telling them apart, for both dialects.
+import type { Logger } from '../base/log.ts'
 import type { Entry, FileEntry } from './drive.ts'
+import { isWeiyunError, type WeiyunError } from './errors.ts'
+import type { Fields } from './fields.ts'
+
+export interface ReadItems<T> {
+  /** In the order of the items; `undefined` for one that is broken. */
+  readonly values: ReadonlyArray<T | undefined>
+  readonly broken: readonly WeiyunError[]
+}
+
+/**
+ * Reads a list item by item: one that is broken does not hide its directory. BAD_REPLY when there
+ * is none that can be read: that is another protocol, and would show a full directory as empty.
+ */
+export function readItems<T>(items: readonly Fields[], read: (item: Fields) => T): ReadItems<T> {
+  const broken: WeiyunError[] = []
+  const values = items.map((item) => {
+    try {
+      return read(item)
+    } catch (error) {
+      if (!isWeiyunError(error, 'BAD_REPLY', 'NAME_INVALID')) throw error
+      broken.push(error)
+      return undefined
+    }
+  })
+  const unread = broken.find(({ code }) => code === 'BAD_REPLY')
+  if (unread !== undefined && broken.length === items.length) throw unread
+  return { values, broken }
+}
+
+/** Says that there is more than is shown, without naming anything. */
+export function logBroken(log: Logger, broken: readonly WeiyunError[]): void {
+  const [first] = broken
+  if (first === undefined) return
+  const fields = { count: broken.length, failed: first.message }
+  log.warn(fields, 'entries of a directory cannot be read and are left out')
+}
 
 /** Whether `entry` is the complete content asked about, or the beginning of it. */
 export function hasContent(

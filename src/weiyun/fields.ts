@@ -22,6 +22,14 @@ export function text(fields: Fields, key: string): string | undefined {
   return typeof value === 'number' ? String(value) : undefined
 }
 
+/** A name: BAD_REPLY when there is none, NAME_INVALID when it is empty, which no drive can show. */
+export function needName(fields: Fields, key: string): string {
+  const value = text(fields, key)
+  if (value === '') throw new WeiyunError('NAME_INVALID', `the "${key}" of an entry is empty`)
+  if (value === undefined) throw missing(key)
+  return value
+}
+
 /** A text that has to be there and not be empty; BAD_REPLY otherwise. */
 export function needText(fields: Fields, key: string): string {
   const value = text(fields, key)

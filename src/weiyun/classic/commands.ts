@@ -1,9 +1,12 @@
 // One method for each classic command: its request body, its lane and its answer (protocol notes,
 // classic 4; newcgi, Appendix A). Directories come as DirRef, whose parent key every command wants
 // as well.
+import type { Logger } from '../../base/log.ts'
 import type { Call } from '../call.ts'
 import type { DirEntry, DirRef, ItemError, Listing, RemoveItem } from '../drive.ts'
+import { logBroken } from '../entries.ts'
 import { isWeiyunError } from '../errors.ts'
+import type { Fields } from '../fields.ts'
 import type { Lanes } from '../lanes.ts'
 import { RETS_ALREADY_THERE, RETS_UNCHANGED } from '../retcode.ts'
 import { type ClassicClient, type Command, refusal } from './client.ts'
@@ -19,11 +22,13 @@ export class ClassicCommands {
   readonly #client: ClassicClient
   readonly #lanes: Lanes
   readonly #names: WireNames
+  readonly #log: Logger
 
-  constructor(client: ClassicClient, lanes: Lanes, names: WireNames) {
+  constructor(client: ClassicClient, lanes: Lanes, names: WireNames, log: Logger) {
     this.#client = client
     this.#lanes = lanes
     this.#names = names
+    this.#log = log
   }
 
   async account(uin: string, call: Call): Promise<decode.ClassicAccount> {
@@ -45,7 +50,7 @@ export class ClassicCommands {
     const accepts = stamp === undefined ? undefined : RETS_UNCHANGED
     return this.#lanes.ask('listings', call, async () => {
       const { ret, body } = await this.#client.command(command, request, call, accepts)
-      return ret === 0 ? decode.decodeListing(body) : 'unchanged'
+      return ret === 0 ? this.#listing(body) : 'unchanged'
     })
   }
 
@@ -55,8 +60,14 @@ export class ClassicCommands {
     const command: Command = { cmd: 'root_dir_list', method: 'GET', path }
     return this.#lanes.ask('listings', call, async () => {
       const { body } = await this.#client.command(command, {}, call)
-      return decode.decodeListing(body)
+      return this.#listing(body)
     })
+  }
+
+  #listing(body: Fields): Listing {
+    const { broken, ...listing } = decode.decodeListing(body)
+    logBroken(this.#log, broken)
+    return listing
   }
 
   /**

@@ -1,12 +1,14 @@
 // What classic replies say about accounts, directories and files, in the terms of drive.ts
 // (protocol notes, classic 4).
 import type { Account, DirEntry, DirRef, Entry, FileEntry, Limits, Listing } from '../drive.ts'
+import { readItems } from '../entries.ts'
 import { WeiyunError } from '../errors.ts'
 import {
   type Fields,
   integer,
   isFields,
   list,
+  needName,
   needSize,
   needText,
   positive,
@@ -76,27 +78,31 @@ function decodeLimits(body: Fields): Limits {
   }
 }
 
+/** A listing, and what is wrong with the entries that it has to leave out. */
+export interface DecodedListing extends Listing {
+  readonly broken: readonly WeiyunError[]
+}
+
 /**
  * The reply to `get_dir_list` or `root_dir_list`. A reply without any sign of a listing is
  * BAD_REPLY, for it would show a full directory as empty.
  */
-export function decodeListing(body: Fields): Listing {
+export function decodeListing(body: Fields): DecodedListing {
   const stamp = text(body, 'dir_mtime')
   if (stamp === undefined && !('dirs' in body) && !('files' in body)) {
     throw new WeiyunError('BAD_REPLY', 'the reply has neither lists nor a time')
   }
-  const entries: Entry[] = [
-    ...list(body, 'dirs').map(decodeDir),
-    ...list(body, 'files').map(decodeFile),
-  ]
-  return { entries, stamp }
+  const dirs = readItems<Entry>(list(body, 'dirs'), decodeDir)
+  const files = readItems<Entry>(list(body, 'files'), decodeFile)
+  const entries = [...dirs.values, ...files.values].filter((entry) => entry !== undefined)
+  return { entries, stamp, broken: [...dirs.broken, ...files.broken] }
 }
 
 function decodeDir(item: Fields): DirEntry {
   return {
     kind: 'dir',
     key: needText(item, 'dir_key'),
-    name: needText(attributes(item, 'dir_attr', 'dir_name'), 'dir_name'),
+    name: needName(attributes(item, 'dir_attr', 'dir_name'), 'dir_name'),
     ctimeMs: timeMs(item, 'dir_attr', 'dir_ctime'),
     mtimeMs: timeMs(item, 'dir_attr', 'dir_mtime'),
   }
@@ -108,7 +114,7 @@ function decodeFile(item: Fields): FileEntry {
     kind: 'file',
     id: needText(item, 'file_id'),
     version: text(item, 'file_ver') ?? '',
-    name: needText(attributes(item, 'file_attr', 'file_name'), 'file_name'),
+    name: needName(attributes(item, 'file_attr', 'file_name'), 'file_name'),
     size,
     sha1: (text(item, 'file_sha') ?? '').toLowerCase(),
     md5: (text(item, 'file_md5') ?? '').toLowerCase(),

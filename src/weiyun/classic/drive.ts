@@ -55,7 +55,7 @@ export class ClassicDrive implements api.Drive {
     this.#transport = transport
     this.#lanes = lanes
     this.#client = client
-    this.#commands = new ClassicCommands(client, lanes, this.#names)
+    this.#commands = new ClassicCommands(client, lanes, this.#names, log)
     this.#account = new KnownClassicAccount(session.uin, this.#commands, lanes)
     const settings = () => ({ timeoutMs, retriesMax: this.#account.limits.retriesMax })
     this.#calls = new Calls(settings)

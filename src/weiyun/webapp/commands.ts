@@ -1,7 +1,9 @@
 // One method for each webapp command: its request body, its lane and its answer (protocol notes,
 // webapp 5).
+import type { Logger } from '../../base/log.ts'
 import type { Call } from '../call.ts'
 import type { Account, DirEntry, DirRef, Entry, ItemError, RemoveItem } from '../drive.ts'
+import { logBroken } from '../entries.ts'
 import { WeiyunError } from '../errors.ts'
 import type { Lanes } from '../lanes.ts'
 import { RETS_ALREADY_THERE } from '../retcode.ts'
@@ -39,10 +41,12 @@ type Recover<T> = () => Promise<T | undefined>
 export class WebappCommands {
   readonly #client: WebappClient
   readonly #lanes: Lanes
+  readonly #log: Logger
 
-  constructor(client: WebappClient, lanes: Lanes) {
+  constructor(client: WebappClient, lanes: Lanes, log: Logger) {
     this.#client = client
     this.#lanes = lanes
+    this.#log = log
   }
 
   async account(uin: string, call: Call): Promise<Account> {
@@ -65,9 +69,11 @@ export class WebappCommands {
         get_abstract_url: false,
         get_dir_detail_info: false,
       }
-      return this.#lanes.ask('listings', call, async () =>
-        decode.decodePage(await this.#client.command(LIST, request, call)),
-      )
+      return this.#lanes.ask('listings', call, async () => {
+        const answer = decode.decodePage(await this.#client.command(LIST, request, call))
+        logBroken(this.#log, answer.broken)
+        return answer
+      })
     }
     return listWhole(page)
   }

@@ -1,6 +1,7 @@
 // What webapp replies say, in the terms of drive.ts (protocol notes, webapp 5 and 6). Numbers come
 // as numbers or as text; lists that are empty may be missing.
 import type { Account, DirEntry, DirRef, Entry, FileEntry, Limits } from '../drive.ts'
+import { readItems } from '../entries.ts'
 import { WeiyunError } from '../errors.ts'
 import {
   type Fields,
@@ -8,6 +9,7 @@ import {
   integer,
   isFields,
   list,
+  needName,
   needSize,
   needText,
   positive,
@@ -73,6 +75,8 @@ export interface Page {
   /** Of the whole directory, where the service says it. */
   readonly totalCount: number | undefined
   readonly isLast: boolean
+  /** What is wrong with entries that cannot be read. */
+  readonly broken: readonly WeiyunError[]
 }
 
 /**
@@ -84,19 +88,26 @@ export function decodePage(body: Fields): Page {
   if (!signs.some((key) => key in body)) {
     throw new WeiyunError('BAD_REPLY', 'the reply has neither lists nor counts')
   }
-  const dirs = list(body, 'dir_list').map(decodeDir)
-  const files = list(body, 'file_list').map((item) => {
-    const entry = isOnlineDocument(item) ? undefined : decodeFile(item)
-    return { id: needText(item, 'file_id'), entry }
-  })
+  const [dirs, files] = [list(body, 'dir_list'), list(body, 'file_list')]
+  const readDirs = readItems<Entry | undefined>(dirs, decodeDir)
+  const readFiles = readItems(files, (item) =>
+    isOnlineDocument(item) ? undefined : decodeFile(item),
+  )
+  // What has no id to count it by is one with others of its kind.
+  const idOf = (item: Fields | undefined, key: string) => text(item ?? {}, key) ?? ''
+  const items = [
+    ...readDirs.values.map((entry, index) => ({ id: idOf(dirs[index], 'dir_key'), entry })),
+    ...readFiles.values.map((entry, index) => ({ id: idOf(files[index], 'file_id'), entry })),
+  ]
   const counts = [integer(body, 'total_dir_count'), integer(body, 'total_file_count')]
   return {
-    items: [...dirs.map((entry) => ({ id: entry.key, entry })), ...files],
+    items,
     hiddenCount: count(body, 'hide_dir_count') + count(body, 'hide_file_count'),
     totalCount: counts.every((value) => value === undefined)
       ? undefined
       : counts.reduce<number>((sum, value) => sum + (value ?? 0), 0),
-    isLast: flag(body, 'finish_flag') || dirs.length + files.length === 0,
+    isLast: flag(body, 'finish_flag') || items.length === 0,
+    broken: [...readDirs.broken, ...readFiles.broken],
   }
 }
 
@@ -108,7 +119,7 @@ function decodeDir(item: Fields): DirEntry {
   return {
     kind: 'dir',
     key: needText(item, 'dir_key'),
-    name: needText(item, 'dir_name'),
+    name: needName(item, 'dir_name'),
     ctimeMs: count(item, 'dir_ctime'),
     mtimeMs: count(item, 'dir_mtime'),
   }
@@ -120,7 +131,7 @@ function decodeFile(item: Fields): FileEntry {
     kind: 'file',
     id: needText(item, 'file_id'),
     version: text(item, 'file_version') ?? '',
-    name: text(item, 'filename') || needText(item, 'file_name'),
+    name: needName(item, text(item, 'filename') || !item.file_name ? 'filename' : 'file_name'),
     size,
     sha1: (text(item, 'file_sha') ?? '').toLowerCase(),
     md5: (text(item, 'file_md5') ?? '').toLowerCase(),

@@ -63,7 +63,7 @@ export class WebappDrive implements api.Drive {
     this.#session = new LiveSession({ ...options, transport, settings })
     const client = new WebappClient({ transport, hosts, session: this.#session })
     this.#client = client
-    this.#commands = new WebappCommands(client, lanes)
+    this.#commands = new WebappCommands(client, lanes, log)
     const ask = (call: Call) => this.#commands.account(this.#session.uin, call)
     this.#account = new KnownAccount(ask, LIMITS, lanes)
     this.#calls = new Calls(settings)

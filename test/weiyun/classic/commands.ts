@@ -272,6 +272,37 @@ t.test('a listing that is none', async (t) => {
   t.equal(service.seen.length, 10, 'each was asked for once more')
 })
 
+t.test('a broken entry does not hide its directory', async (t) => {
+  const { service, drive, logged } = await withFakeDrive(t)
+  const nameless = fileItem({ file_attr: { file_name: '' } })
+  const dirs = [
+    { dir_key: 'k', dir_name: '' },
+    { dir_name: 'my-diary' },
+    { dir_key: 'm', dir_name: 'm' },
+  ]
+  service.on('get_dir_list', listing([nameless], dirs))
+  t.match(await drive.list(SUB), { entries: [{ name: 'm' }] })
+  t.match(
+    logged.map((line) => JSON.parse(line)).filter(({ level }) => level === 40),
+    [{ count: 3, failed: /dir_name/ }],
+  )
+  t.notMatch(logged.join('\n'), /diary/)
+})
+
+t.test('numbers that a double does not hold are not rounded', async (t) => {
+  const { service, drive } = await withFakeDrive(t)
+  const answer = (size: string) => (seen: Seen) => {
+    const numbers = `"file_ver":12345678901234567891,"file_size":${size}`
+    const file = `{"file_id":"i","file_name":"n",${numbers}}`
+    const reply = `{"rsp_header":{"ret":0},"rsp_body":{"dirs":null,"files":[${file}]}}`
+    return { body: `try{${seen.query.get('callback')}(${reply})}catch(e){};` }
+  }
+  service.on('get_dir_list', answer('5'))
+  t.match(await drive.list(SUB), { entries: [{ version: '12345678901234567891', size: 5 }] })
+  service.on('get_dir_list', answer('9007199254740993'))
+  await t.rejects(drive.list(SUB), { code: 'BAD_REPLY', message: /file_size/ })
+})
+
 t.test('conditional listings', async (t) => {
   const { service, drive } = await withFakeDrive(t)
   const stamp = '2015-01-02 20:30:03 000'

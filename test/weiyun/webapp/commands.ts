@@ -197,6 +197,67 @@ t.test('a directory that changes while it is listed', async (t) => {
   })
 })
 
+t.test('a broken entry does not hide its directory', async (t) => {
+  const { service, drive, logged } = await withFakeWebapp(t)
+  const names = async () => {
+    const got = await drive.list(MAIN)
+    return got === 'unchanged' ? got : got.entries.map(({ name }) => name)
+  }
+  const rest = { total_file_count: 4, total_dir_count: 1, finish_flag: false }
+  const secret = { file_id: undefined, filename: 'my-diary' }
+  service.on(
+    CMD.list,
+    listing([fileItem(secret), fileItem()], [dirItem({ dir_name: '' })], rest),
+    listing([fileItem({ file_id: 'b', filename: '' })], [], rest),
+    listing([fileItem({ file_id: 'c', filename: 'c' })], [], { ...rest, finish_flag: true }),
+  )
+  t.strictSame(await names(), ['a.txt', 'c'])
+  t.strictSame(
+    service.seen.map((seen) => sent(seen).body.start),
+    [0, 3, 4],
+    'it counts for where a page starts',
+  )
+  t.match(
+    logged.map((line) => JSON.parse(line)).filter(({ level }) => level === 40),
+    [
+      { count: 2, failed: /dir_name/ },
+      { count: 1, failed: /filename/ },
+    ],
+  )
+  t.notMatch(logged.join('\n'), /diary/)
+
+  service.on(CMD.list, listing([fileItem({ filename: '' })]))
+  t.strictSame(await names(), [], 'all that is there has no name')
+  service.on(CMD.list, listing([fileItem(secret)], [dirItem()]))
+  await t.rejects(drive.list(MAIN), { code: 'BAD_REPLY' }, 'no file can be read: another protocol')
+})
+
+t.test('numbers that a double does not hold are not rounded', async (t) => {
+  const { service, drive } = await withFakeWebapp(t)
+  const numbers = '"file_id":12345678901234567891,"file_version":-9007199254740993'
+  const rest = '"filename":"n\\": 9007199254740993","file_mtime":1700000000000'
+  const page = (size: string) => {
+    const body = `{"RspMsg_body":{"file_list":[{${numbers},${rest},"file_size":${size}}]}}`
+    return { body: `{"data":{"rsp_header":{"retcode":0},"rsp_body":${body}}}` }
+  }
+  service.on(CMD.list, page('9007199254740991'), json({ finish_flag: true }))
+  t.match(await drive.list(MAIN), {
+    entries: [
+      {
+        id: '12345678901234567891',
+        version: '-9007199254740993',
+        name: 'n": 9007199254740993',
+        size: Number.MAX_SAFE_INTEGER,
+        mtimeMs: 1700000000000,
+      },
+    ],
+  })
+  for (const size of ['9007199254740993', '"9007199254740993"', '5.5']) {
+    service.on(CMD.list, page(size))
+    await t.rejects(drive.list(MAIN), { code: 'BAD_REPLY', message: /file_size/ }, size)
+  }
+})
+
 t.test('replies that are no listing', async (t) => {
   const { service, drive } = await withFakeWebapp(t)
   for (const reply of [json({}), json({ file_list: 'none' }), json({ file_list: [{}] })]) {
