@@ -1,5 +1,6 @@
 // Whether a request comes from a browser that is logged in to the site of today: its cookies, the
 // guard against forged requests, and the credentials that commands repeat (webapp.md, section 3).
+import { gtkOf } from '../classic/session.ts'
 import { oneOf, type Reader, record, text } from '../fields.ts'
 import type { Call, Reply } from '../http.ts'
 import { RET, Refusal } from '../refusal.ts'
@@ -52,7 +53,8 @@ export function signIn({ accounts, logins }: Store, call: Call, knobs: Knobs): V
 
 /**
  * Refuses a request whose `g_tk` is not the cookie `wyctoken`, or whose `wyctoken` is not the one
- * that is good now: HTTP 403, as the gateway says it.
+ * that is good now: HTTP 403, as the gateway says it. Without the cookie, the hash of the login
+ * itself is compared with.
  */
 export function checkToken(
   logins: Logins,
@@ -64,9 +66,19 @@ export function checkToken(
   const late = ttlMs > 0 && nowMs - login.tokenMs >= ttlMs
   if (late || call.fault === 'stale-token') logins.rotateToken(login, nowMs)
   const cookie = call.cookies.get('wyctoken')
-  if (cookie === undefined) throw new Refusal(FORBIDDEN, 'no cookie wyctoken')
-  if (call.query.get('g_tk') !== cookie) throw new Refusal(FORBIDDEN, 'g_tk is not wyctoken')
+  const g_tk = call.query.get('g_tk')
+  if (cookie === undefined) {
+    if (g_tk === ownHash(call)) return
+    throw new Refusal(FORBIDDEN, 'no cookie wyctoken, and g_tk is not the hash of the login')
+  }
+  if (g_tk !== cookie) throw new Refusal(FORBIDDEN, 'g_tk is not wyctoken')
   if (cookie !== login.token) throw new Refusal(FORBIDDEN, 'old wyctoken')
+}
+
+/** The hash of the older generations, over another cookie. */
+function ownHash({ cookies }: Call): string | undefined {
+  const secret = cookies.get('p_skey') ?? cookies.get('access_token')
+  return secret && String(gtkOf(secret))
 }
 
 /** `token_info` by kind of login; what it says must be what the cookies say. */

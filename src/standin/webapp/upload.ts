@@ -6,6 +6,7 @@ import { anyObject, count, decimal, oneOf, optional, type Reader, record, text }
 import { BodyError, type Call, type Reply, type Route, reply } from '../http.ts'
 import { RET, Refusal } from '../refusal.ts'
 import type { Knobs } from '../server.ts'
+import type { Account } from '../store/accounts.ts'
 import type { Store } from '../store/store.ts'
 import type { Channels } from './channels.ts'
 import { addChannel, uploadPiece } from './pieces.ts'
@@ -69,22 +70,36 @@ export function uploadRoutes(store: Store, channels: Channels, knobs: Knobs): Ro
 type Given = Pick<UploadContext, 'store' | 'channels' | 'knobs' | 'call'>
 
 async function takeForm(given: Given): Promise<Reply> {
-  const { call } = given
+  const { call, store } = given
   if (call.headers['content-length'] === undefined) throw new BodyError('no Content-Length')
-  const { account, login, nowMs, cmd } = admit(given)
-  const { json, bytes } = parts(call.headers['content-type'] ?? '', await call.body(BODY_BYTES_MAX))
+  const { cmd } = QUERY(Object.fromEntries(call.query), 'query')
   const step = STEPS[cmd ?? '']
+  // The site's own fallback sends its pieces without cookies; then their key tells whose they are.
+  const isBare = call.cookies.size === 0 && step !== undefined && step.name !== 'PreUpload'
+  const visitor = isBare ? undefined : admit(given)
+  const { json, bytes } = parts(call.headers['content-type'] ?? '', await call.body(BODY_BYTES_MAX))
   if (step === undefined) throw new Refusal(RET.BAD_COMMAND, `no command ${cmd}`)
   // The site sends accounts of this kind the other way, and they only (webapp.md, 7.2) [I].
-  if (login.kind === 'openid' && step.name === 'PreUpload') {
+  if (visitor?.login.kind === 'openid' && step.name === 'PreUpload') {
     throw new Refusal(RET.UNKNOWN_CREDENTIAL, 'openid account')
   }
   const key = `weiyun.${step.name}MsgReq_body`
   const { req_header, message } = envelope(json, FORM_HEADER, key)
   if (req_header.cmd !== cmd) throw malformed('cmd differs from the query')
-  const body = await step.run({ ...given, account, nowMs }, message, bytes)
+  const account = visitor?.account ?? ownerOf(store, message)
+  const body = await step.run({ ...given, account, nowMs: Date.now() }, message, bytes)
   const answer = okay(cmd, account.uin, `weiyun.${step.name}MsgRsp_body`, body)
-  return withRenewal(traced(answer, RET.OK), login, call)
+  const whole = traced(answer, RET.OK)
+  return visitor === undefined ? whole : withRenewal(whole, visitor.login, call)
+}
+
+/** The account that announced the upload that this step is of. */
+function ownerOf({ uploads, accounts }: Store, message: unknown): Account {
+  const { upload_key } = anyObject(message, 'message') as { upload_key?: unknown }
+  const upload = uploads.find(text(upload_key, 'upload_key'))
+  const account = upload && accounts.find(upload.uin)
+  if (account === undefined) throw new Refusal(RET.CHANNEL_CLOSED, 'no such upload')
+  return account
 }
 
 async function takeJson(given: Given): Promise<Reply> {

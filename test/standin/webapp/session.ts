@@ -31,6 +31,24 @@ t.test('g_tk is the cookie wyctoken, which /disk gives out', async (t) => {
   t.equal(await status(fresh), 403, 'older than it may be')
 })
 
+t.test('without the cookie wyctoken, g_tk is the hash of the login itself', async (t) => {
+  const { standin, client } = await withWebapp(t)
+  const { sessions } = await standin.admin.addAccount({ kind: 'weixin' })
+  const weixin = await webappLogin(standin, sessions)
+  for (const [browser, secret] of [
+    [client, 'p_skey'],
+    [weixin, 'access_token'],
+  ] as const) {
+    browser.jar.delete('wyctoken')
+    let hash = 5381n
+    for (const code of Buffer.from(browser.jar.get(secret) ?? '')) {
+      hash += (hash << 5n) + BigInt(code)
+    }
+    t.equal((await ask(browser, { query: { g_tk: String(hash & 0x7fffffffn) } })).ret, 0, secret)
+    t.equal(await status(browser, { query: { g_tk: '5381' } }), 403)
+  }
+})
+
 t.test('each kind of account, with its cookies and its token_info', async (t) => {
   const { standin } = await withWebapp(t)
   const all = { qq: 'p_skey', weixin: 'access_token', openid: 'uid_key' } as const

@@ -8,7 +8,7 @@ import {
   formParts,
   type Json,
   MIB,
-  type WebappClient,
+  WebappClient,
   webappLogin,
   withWebapp,
 } from '../../fixtures/webapp-client.ts'
@@ -381,6 +381,22 @@ t.test('a token that is sent must be right; sessions are checked at every step',
   t.equal((await client.piece(body, body.channel_list[0], content)).ret, 190051)
   standin.admin.reviveSession()
   t.equal(await client.drain(body, content), 2)
+})
+
+t.test('steps after the announcement go by its key where no cookies come', async (t) => {
+  const { client } = await withWebapp(t)
+  const bare = new WebappClient(client.url, '')
+  const content = pattern(3 * MIB)
+  const message = announcement(client.main, 'a', content)
+  const { body } = await client.step('PreUpload', message)
+  t.equal((await bare.step('PreUpload', message)).ret, 190051, 'nobody knows whose it is')
+  const { upload_key, ex } = body
+  const more = { orig_channel_count: 3, dest_channel_count: 8, speed: 4303 }
+  t.equal((await bare.step('AddChannel', { upload_key, ex, ...more })).ret, 0)
+  const unknown = { ...body, upload_key: 'b'.repeat(40) }
+  t.equal((await bare.piece(unknown, body.channel_list[0], content)).ret, -89012)
+  t.equal(await bare.drain(body, content), 2)
+  t.match((await client.list()).file_list, [{ filename: 'a', file_cursize: content.length }])
 })
 
 t.test('more channels, while there are blocks for them', async (t) => {
