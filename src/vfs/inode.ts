@@ -58,6 +58,11 @@ abstract class BaseInode {
   busy = false
   /** ... unless the step is waiting for exactly that. */
   asksListing = false
+  /**
+   * Directories to which its move was begun and not heard of again: the service may have it in any
+   * of them, or still where we believe it.
+   */
+  strays: Set<number> | undefined
 
   constructor(ino: number, parent: number | undefined, name: string, own: OwnAttrs) {
     this.ino = ino

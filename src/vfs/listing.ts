@@ -197,9 +197,10 @@ export class Listings {
     }
     const gone: Inode[] = []
     for (const inode of before) {
-      const mayHaveMoved = isMisplaced(inode) && inode.parent !== dir.ino
-      if (mayHaveMoved && !isNewer(inode, since)) void this.#seek(inode, dir, since)
-      else if (!isNewer(inode, since)) gone.push(inode)
+      if (isNewer(inode, since)) continue
+      const elsewhere = placesElsewhere(inode, dir)
+      if (elsewhere.length > 0) void this.#seek(inode, dir, elsewhere, since)
+      else gone.push(inode)
     }
     raced ||= gone.length < before.size
     if (this.#log.isLevelEnabled('debug')) {
@@ -228,17 +229,25 @@ export class Listings {
 
   /**
    * An entry that we are to move is not in `dir` any more: perhaps the move got through before a
-   * crash. The directory that it was to go to tells.
+   * crash. The directories that it was to go to tell.
    */
-  async #seek(inode: Inode, dir: DirInode, since: number): Promise<void> {
-    const target = this.#tree.dir(inode.parent as number)
-    target.stamp = undefined
-    const isListed = await this.refresh(target, 'background').then(
-      () => true,
-      () => this.ref(target) === undefined,
-    )
-    const isFound = inode.remote?.parent !== dir.ino || isNewer(inode, since)
-    if (!isListed || isFound || this.#closed) return
+  async #seek(
+    inode: Inode,
+    dir: DirInode,
+    elsewhere: readonly number[],
+    since: number,
+  ): Promise<void> {
+    for (const ino of elsewhere) {
+      const target = this.#tree.get(ino)
+      if (target?.kind !== 'dir') continue
+      target.stamp = undefined
+      const isListed = await this.refresh(target, 'background').then(
+        () => true,
+        () => this.ref(target) === undefined,
+      )
+      const isFound = inode.remote?.parent !== dir.ino || isNewer(inode, since)
+      if (!isListed || isFound || this.#closed) return
+    }
     this.#tree.transaction(() => this.#gone(inode))
   }
 
@@ -262,7 +271,8 @@ export class Listings {
     const movers: [Inode, string][] = []
     let aliased = false
     for (const [inode, entry] of updates) {
-      const follows = inode.parent !== undefined && !isMisplaced(inode)
+      const follows =
+        inode.parent !== undefined && !isMisplaced(inode) && inode.strays === undefined
       const plain = toShown(entry.name)
       const keepsAlias = inode.own.alias && this.#tree.lookup(dir, plain) !== undefined
       const shown = keepsAlias ? inode.name : plain
@@ -488,6 +498,14 @@ function addShadow(dir: DirInode, shown: string, entry: Entry): void {
 
 function isNewer(inode: Inode, since: number): boolean {
   return (inode.busy && !inode.asksListing) || inode.touched > since
+}
+
+/** Numbers of the directories other than `dir` where an entry of `dir` may be, by our own doing. */
+function placesElsewhere(inode: Inode, dir: DirInode): number[] {
+  const places = new Set(inode.strays)
+  if (inode.parent !== undefined && isMisplaced(inode)) places.add(inode.parent)
+  places.delete(dir.ino)
+  return [...places]
 }
 
 function idOf(entry: Entry): string {

@@ -14,12 +14,14 @@ export type Step =
   | { do: 'upload'; inode: FileInode; dir: DirInode }
   | { do: 'move'; inode: Inode; dir: DirInode; name: string }
   | { do: 'remove'; inode: Inode }
+  /** To find out where the service has it, after moves whose end was not heard of. */
+  | { do: 'locate'; inode: Inode }
   /** To find out what came of an upload, or a directory, that was given up. */
   | { do: 'settle'; inode: Inode }
 
 export type RemoveStep = Extract<Step, { do: 'remove' }>
 /** A step that is taken by itself; removals come in batches. */
-export type SingleStep = Extract<Step, { do: 'mkdir' | 'upload' | 'move' | 'settle' }>
+export type SingleStep = Extract<Step, { do: 'mkdir' | 'upload' | 'move' | 'locate' | 'settle' }>
 
 const NOTHING: Step = { do: 'nothing' }
 /** How much of its own name an entry keeps while it is out of the way. */
@@ -53,6 +55,7 @@ function isAwaited(tree: Tree, inode: Inode, other: Inode): boolean {
 
 function ownStep(tree: Tree, inode: Inode): Step {
   if (inode.changedMs === undefined || inode.busy) return NOTHING
+  if (inode.strays !== undefined) return { do: 'locate', inode }
   if (isGivenUp(inode)) return { do: 'settle', inode }
   if (inode.parent === undefined)
     return inode.kind === 'file' ? removeFile(tree, inode) : removeDir(tree, inode)

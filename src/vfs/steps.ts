@@ -59,6 +59,7 @@ export class Steps {
 
   /** Takes a step other than a removal, which come in batches: `remove`. */
   async take(step: SingleStep, signal: AbortSignal): Promise<void> {
+    if (step.do === 'locate') return this.#locate(step.inode)
     if (step.do === 'settle') return this.#settle(step.inode)
     if (step.do === 'mkdir') return this.#mkdir(step.inode, step.dir, step.name)
     if (step.do === 'upload') return this.#upload(step.inode, step.dir, signal)
@@ -320,19 +321,36 @@ export class Steps {
   async #move(inode: Inode, dir: DirInode, name: string): Promise<void> {
     const item = this.#item(inode)
     const from = inode.remote === undefined ? undefined : this.#tree.dir(inode.remote.parent)
+    if (from !== dir) inode.strays = new Set(inode.strays).add(dir.ino)
     try {
       await this.#drive.move(item, this.#refOf(dir), name, this.#background)
       crashPoint('move:replied')
+      inode.strays = undefined
       this.#setRemote(inode, { parent: dir.ino, name })
       this.#tree.touch(inode)
     } catch (error) {
-      if (isWeiyunError(error, 'UNSUPPORTED')) return this.#moveByHand(inode, dir, name)
+      if (isWeiyunError(error, 'UNSUPPORTED')) {
+        inode.strays = undefined
+        return this.#moveByHand(inode, dir, name)
+      }
       if (!isWeiyunError(error, 'EXISTS', 'NOT_FOUND')) throw error
       // The target first: a move that got through before a crash must not be taken for a removal.
       await this.#refreshAround(inode, dir)
+      inode.strays = undefined
       if (from !== undefined && from !== dir) await this.#refreshAround(inode, from)
       if (isWeiyunError(error, 'EXISTS')) await this.#settleName(inode, dir)
     }
+  }
+
+  /** Listings tell; what is in none of them is still where we believe it, or gone. */
+  async #locate(inode: Inode): Promise<void> {
+    for (const ino of inode.strays ?? []) {
+      const dir = this.#tree.get(ino)
+      if (dir?.kind === 'dir' && this.#listings.ref(dir) !== undefined)
+        await this.#refreshAround(inode, dir)
+    }
+    inode.strays = undefined
+    this.#tree.settle(inode)
   }
 
   /**

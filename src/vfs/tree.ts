@@ -397,7 +397,7 @@ function isShownAs(inode: Inode, remoteName: string): boolean {
 /** What users of the mount see differs from what the service has. */
 function differs(inode: Inode): boolean {
   if (inode.ino === ROOT_INO) return false
-  if (inode.attempt !== undefined) return true
+  if (inode.attempt !== undefined || inode.strays !== undefined) return true
   if (inode.parent === undefined) return inode.remote !== undefined
   if (inode.kind === 'file') {
     if (inode.localOnly) return false

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { silentLogger } from '../../src/base/log.ts'
 import { Vfs } from '../../src/vfs/vfs.ts'
 import { MemoryDrive } from '../fixtures/memory-drive.ts'
@@ -30,18 +30,28 @@ async function write(vfs: Vfs, path: string, text: string): Promise<void> {
   await vfs.files.release(fh)
 }
 
-t.test('a name that another device took is yielded only by who still has it', async (t) => {
+async function openDrive(t: Test): Promise<{ drive: MemoryDrive; vfs: Vfs }> {
   const dir = await mkdtemp(join(tmpdir(), 'wm-renamed-'))
   const drive = new MemoryDrive()
-  for (const name of ['one', 'two']) drive.mkdir('main', name)
+  for (const name of ['one', 'two', 'three']) drive.mkdir('main', name)
   const parts = { stateDir: dir, cacheDir: join(dir, 'cache'), log: silentLogger, options: OPTIONS }
   const vfs = await Vfs.open({ drive, ...parts })
   t.teardown(async () => {
     await vfs.close()
     await rm(dir, { recursive: true })
   })
-  await vfs.readdir('/two')
-  await vfs.readdir('/one')
+  for (const name of ['one', 'two', 'three']) await vfs.readdir(`/${name}`)
+  return { drive, vfs }
+}
+
+function files(drive: MemoryDrive): [string, string][] {
+  return [...drive.tree()].flatMap(([path, text]) =>
+    text === undefined || path.endsWith('/') ? [] : [[path, text] as [string, string]],
+  )
+}
+
+t.test('a name that another device took is yielded only by who still has it', async (t) => {
+  const { drive, vfs } = await openDrive(t)
   await write(vfs, '/one/file', 'ours')
 
   // The first attempt fails, and another device's file is seen. The second looks for what the first
@@ -69,9 +79,53 @@ t.test('a name that another device took is yielded only by who still has it', as
   }
   await vfs.sync()
   t.ok(renaming, 'it was renamed in the middle')
-  const files = [...drive.tree()].filter(([path]) => path.includes('file'))
-  t.same(files.sort(), [
+  t.same(files(drive).sort(), [
     ['one/file', 'theirs'],
     ['two/file', 'ours'],
   ])
 })
+
+const AFTERWARDS: Record<string, [act: (vfs: Vfs) => Promise<void>, left: string[]]> = {
+  removed: [(vfs) => vfs.unlink('/two/file'), []],
+  'moved back': [(vfs) => vfs.rename('/two/file', '/one/file', 0), ['one/file']],
+  'moved on': [(vfs) => vfs.rename('/two/file', '/three/name', 0), ['three/name']],
+}
+
+for (const [words, [act, left]] of Object.entries(AFTERWARDS)) {
+  for (const looks of [false, true]) {
+    t.test(
+      `${words} before anybody heard that it was moved${looks ? ', and seen' : ''}`,
+      async (t) => {
+        const { drive, vfs } = await openDrive(t)
+        await write(vfs, '/one/file', 'ours')
+        await vfs.sync()
+        let acting: Promise<unknown> | undefined
+        const change = async (): Promise<void> => {
+          await sleep(5) // until the reply is lost
+          await act(vfs)
+          if (looks) for (const name of ['one', 'two', 'three']) await vfs.refresh(`/${name}`)
+        }
+        drive.fault = (command) => {
+          if (command !== 'move' || acting !== undefined) return undefined
+          acting = change()
+          return 'after'
+        }
+        await vfs.rename('/one/file', '/two/file', 0)
+        await vfs.sync()
+        await acting
+        await vfs.sync()
+        t.same(
+          files(drive).map(([path]) => path),
+          left,
+        )
+        for (const path of left) t.ok(await vfs.getattr(`/${path}`), 'and seen there')
+        const seen = await Promise.all(
+          ['one', 'two', 'three'].map(async (name) =>
+            (await vfs.readdir(`/${name}`)).map((item) => `${name}/${item.name}`),
+          ),
+        )
+        t.same(seen.flat(), left)
+      },
+    )
+  }
+}
