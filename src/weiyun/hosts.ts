@@ -44,6 +44,9 @@ export const HOSTS: Hosts = {
   wechatApi: 'https://api.weixin.qq.com',
 }
 
+/** Data servers by a name that is good for http only; over TLS they have another (newcgi 1). */
+const OLD_DATA_SERVER = /^([\w-]+)\.([\w-]+)\.ftn\.qq\.com$/
+
 export interface HostsConfig {
   /** One base URL for every host; the path tells them apart. */
   readonly service?: string | undefined
@@ -83,6 +86,10 @@ export class ServiceHosts {
     }
     if (this.#loopbackOnly && !isLoopback(url)) {
       throw new WeiyunError('BAD_REPLY', `the local service named another machine: ${url.hostname}`)
+    }
+    const [, rack, area] = OLD_DATA_SERVER.exec(url.hostname) ?? []
+    if (url.protocol === 'https:' && rack !== undefined) {
+      url.hostname = `${rack}-${area}-ftn.weiyun.com`
     }
     return url
   }

@@ -27,6 +27,18 @@ t.test('data servers: TLS exactly on 443', async (t) => {
   t.throws(() => hosts.dataServer('a b', 80, '/'), { code: 'BAD_REPLY' })
 })
 
+t.test('old names of data servers have no certificates', async (t) => {
+  const hosts = new ServiceHosts({})
+  const old = 'sh-btfs-v2.yun.ftn.qq.com'
+  const renamed = 'https://sh-btfs-v2-yun-ftn.weiyun.com/a?b'
+  t.equal(hosts.dataServer(old, 443, '/a?b').href, renamed)
+  t.equal(hosts.named(`https://${old}/a?b`).href, renamed)
+  t.equal(hosts.named(`http://${old}/a`).href, `http://${old}/a`, 'over http they are good')
+  for (const other of ['https://a.b.ftn.example/x', 'https://sz.ftn.qq.com/x']) {
+    t.equal(hosts.named(other).href, other)
+  }
+})
+
 t.test('a local service stays on this machine', async (t) => {
   const hosts = new ServiceHosts({ service: 'http://localhost:1' })
   for (const host of ['localhost', '127.0.0.1', '127.8.9.1', '[::1]']) {
