@@ -44,6 +44,13 @@ export function integer(fields: Fields, key: string): number | undefined {
   return typeof number === 'number' && Number.isSafeInteger(number) ? number : undefined
 }
 
+/** A result of one item: 0 where none is given; BAD_REPLY for what is no number. */
+export function itemResult(fields: Fields, key: string): number {
+  const value = fields[key] === undefined || fields[key] === null ? 0 : integer(fields, key)
+  if (value === undefined) throw missing(key)
+  return value
+}
+
 /** An integer above 0; `fallback` for anything else. */
 export function positive(fields: Fields, key: string, fallback: number): number {
   const value = integer(fields, key)

@@ -193,8 +193,9 @@ export function decodeMadeDir(body: Fields, name: string): DirEntry | undefined 
  * well [I].
  */
 export function decodeResults(body: Fields, count: number): number[] {
-  if (body.results === undefined) return Array<number>(count).fill(0)
-  const results = list(body, 'results').map((item) => integer(item, 'result'))
+  const items = list(body, 'results')
+  if (items.length === 0) return Array<number>(count).fill(0)
+  const results = items.map((item) => integer(item, 'result'))
   if (results.length !== count || results.includes(undefined)) {
     throw new WeiyunError('BAD_REPLY', `a batch of ${count} got ${results.length} results`)
   }

@@ -8,6 +8,7 @@ import {
   flag,
   integer,
   isFields,
+  itemResult,
   list,
   needName,
   needSize,
@@ -167,7 +168,7 @@ export function decodeResults(body: Fields): Map<string, number> {
     ['file_list', 'file_id'],
   ] as const) {
     for (const item of list(body, key)) {
-      results.set(needText(item, idKey), integer(item, 'retcode') ?? 0)
+      results.set(needText(item, idKey), itemResult(item, 'retcode'))
     }
   }
   return results

@@ -3,7 +3,7 @@
 import type { Call } from '../call.ts'
 import type { DirRef, FileRef } from '../drive.ts'
 import { WeiyunError } from '../errors.ts'
-import { type Fields, integer, list, text } from '../fields.ts'
+import { type Fields, itemResult, list, text } from '../fields.ts'
 import type { DataAddress } from '../transfer/download.ts'
 import { type Command, refusal, type WebappClient } from './client.ts'
 
@@ -22,7 +22,7 @@ export async function resolveData(
   const body = await client.command(COMMAND, request, call)
   const [item] = list(body, 'file_list')
   if (item === undefined) throw new WeiyunError('BAD_REPLY', 'no address for the download')
-  const ret = integer(item, 'retcode') ?? 0
+  const ret = itemResult(item, 'retcode')
   if (ret !== 0) throw refusal(COMMAND.name, ret, { isBatch: false })
   const sha1 = text(item, 'file_sha')?.toLowerCase()
   if (sha1 && file.sha1 && sha1 !== file.sha1) {

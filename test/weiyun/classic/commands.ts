@@ -371,4 +371,9 @@ t.test('results of a batch belong to items by position', async (t) => {
     short.every((error) => error && 'code' in error && error.code === 'BAD_REPLY'),
     'too few',
   )
+  for (const all of [{ results: null }, { results: [] }, {}]) {
+    service.on('batch_file_delete', jsonp(all))
+    const none = Array(items.length).fill(undefined)
+    t.strictSame(await drive.remove(items), none, 'no results, nothing is said against it')
+  }
 })

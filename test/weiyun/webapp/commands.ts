@@ -338,6 +338,11 @@ t.test('removing', async (t) => {
   t.strictSame(files && sent(files).body, {
     file_list: [{ ...IN_SUB, file_id: 'an-id', filename: 'a.txt' }],
   })
+
+  service.on(CMD.remove, json({ dir_list: [{ dir_key: SUB.key }] }))
+  t.strictSame(await drive.remove([DIR_ITEM]), [undefined], 'nothing is said against it')
+  service.on(CMD.remove, json({ dir_list: [{ dir_key: SUB.key, retcode: 'busy' }] }))
+  t.match(await drive.remove([DIR_ITEM]), [{ code: 'BAD_REPLY' }], 'that is no success')
 })
 
 t.test('removing another version', async (t) => {
@@ -558,8 +563,10 @@ t.test('reading', async (t) => {
     await t.rejects(read(fresh(1)), { code: 'BLOCKED_CONTENT' })
     service.on(CMD.download, address({ retcode: '1020' }))
     await t.rejects(read(fresh(2)), { code: 'NOT_FOUND' })
-    service.on(CMD.download, json({}))
-    await t.rejects(read(fresh(3)), { code: 'BAD_REPLY' })
+    for (const reply of [json({}), address({ retcode: 'busy' })]) {
+      service.on(CMD.download, reply)
+      await t.rejects(read(fresh(3)), { code: 'BAD_REPLY' })
+    }
     service.on(CMD.download, address({ download_url: '', https_download_url: '' }))
     await t.rejects(read(fresh(4)), { code: 'BAD_REPLY' })
     service.on(CMD.download, address({ cookie_value: 'a\r\nb: c' }))
