@@ -128,6 +128,7 @@ export class ClassicUploads {
         if (entry !== undefined) return entry
         throw new WeiyunError('RESTART_TRANSFER', 'the service ended the upload before its end')
       },
+      find: (ticket) => this.#findOrMiss(target, ticket),
       save: (ticket) => writeToken(target, target.sinceMs, ticket),
       restore: (token) => readToken(token, target)?.ticket,
     }
@@ -218,6 +219,16 @@ export class ClassicUploads {
     const newestFirst = files.toSorted((a, b) => b.ctimeMs - a.ctimeMs)
     const named = newestFirst.find((file) => file.name === target.name)
     return named ?? newestFirst.find((file) => isRenamed(target.name, file.name))
+  }
+
+  /** The same; 'gone' where the entry of an announcement is not there any more, broken or not. */
+  async #findOrMiss(target: Target, ticket: Announced): Promise<FileEntry | 'gone' | undefined> {
+    const { id } = ticket
+    if (id === undefined) return this.#find(target, ticket)
+    const entries = await this.#options.drive.list(target.dir, target.call)
+    const entry = entries.find((other) => other.kind === 'file' && other.id === id)
+    if (entry === undefined) return 'gone'
+    return hasContent(entry, target.content) && entry.complete ? entry : undefined
   }
 
   async #discard(target: Target, { id, version, name = target.name }: Announced): Promise<void> {

@@ -15,12 +15,15 @@ export interface UploadSteps<Ticket> {
    * wants. RESTART_TRANSFER when the ticket is not good any more.
    */
   send(ticket: Ticket): Promise<FileEntry>
-  /** The finished file, when the service has it after all. */
-  find(ticket: Ticket): Promise<FileEntry | undefined>
+  /**
+   * The finished file, when the service has it after all; 'gone' when it has not even its
+   * beginning, so that the ticket leads nowhere.
+   */
+  find(ticket: Ticket): Promise<FileEntry | 'gone' | undefined>
   /** Removes the entry of an upload that will not be finished. */
   discard(ticket: Ticket): Promise<void>
-  /** A ticket as text, good after a restart. */
-  save(ticket: Ticket): string
+  /** A ticket as text, good after a restart; without one, that the upload has begun. */
+  save(ticket?: Ticket): string
   /** The ticket in such a text, if it is one for this very upload. */
   restore(token: string): Ticket | undefined
 }
@@ -46,13 +49,18 @@ export async function runUpload<Ticket>(
       return await steps.send(ticket)
     } catch (error) {
       const found = await findAfter(error, steps, ticket)
-      if (found !== undefined) return found
-      if (isKept(error)) throw error
+      if (found !== undefined && found !== 'gone') return found
+      const isLost = found === 'gone' && isKept(error)
+      if (isKept(error) && !isLost) throw error
       await steps.discard(ticket)
       ticket = undefined
-      if (!isWeiyunError(error, 'RESTART_TRANSFER') || announcements >= ANNOUNCEMENTS_MAX)
-        throw error
-      log.warn({ failed: error.message }, 'announcing the upload again')
+      onResumable?.(steps.save())
+      const isWorthIt = isLost || isWeiyunError(error, 'RESTART_TRANSFER')
+      if (!isWorthIt || announcements >= ANNOUNCEMENTS_MAX) throw error
+      log.warn(
+        { failed: error instanceof Error ? error.message : String(error) },
+        'announcing the upload again',
+      )
     }
   }
 }
@@ -62,7 +70,7 @@ async function findAfter<Ticket>(
   error: unknown,
   steps: UploadSteps<Ticket>,
   ticket: Ticket,
-): Promise<FileEntry | undefined> {
+): Promise<FileEntry | 'gone' | undefined> {
   if (!isWeiyunError(error) || isWeiyunError(error, 'ABORTED', 'SESSION_EXPIRED')) return undefined
   try {
     return await steps.find(ticket)

@@ -267,7 +267,9 @@ t.test('resumed from a token', async (t) => {
   const content = randomBytes(4 * CHUNK)
   const tokens: string[] = []
   const onResumable = (token: string) => tokens.push(token)
-  service.on('chunk', frameReply(CHUNK), reset)
+  service
+    .on('chunk', frameReply(CHUNK), reset)
+    .on('get_dir_list', listing([listed(content, { file_cur_size: CHUNK })]))
   await t.rejects(upload(content, { onResumable, priority: 'background' }), { code: 'UNREACHABLE' })
   t.equal(tokens.length, 2, 'before the announcement, and after it')
   t.strictSame(deleted(service), [], 'what was sent so far stays')
@@ -295,6 +297,44 @@ t.test('resumed from a token', async (t) => {
     await again()
     t.equal(service.names[0], '2301', `${what}: begins anew`)
   }
+})
+
+t.test('a ticket whose entry is gone is not tried for ever', async (t) => {
+  const { service, upload } = await setUp(t)
+  const content = randomBytes(2 * CHUNK)
+  const tokens: string[] = []
+  const options: UploadOptions = {
+    onResumable: (token) => tokens.push(token),
+    priority: 'background',
+  }
+  const begun = listing([listed(content, { file_cur_size: CHUNK })])
+  service.on('get_dir_list', begun).on('chunk', { status: 500 })
+  await t.rejects(upload(content, options), { code: 'SERVER' })
+  const [, resume = ''] = tokens
+  t.strictSame(deleted(service), [], 'it may still be good')
+
+  service
+    .on('get_dir_list', listing())
+    .on('2301', announcement(wanted(service, { file_id: 'second', file_key: 'ccdd' })))
+    .on('chunk', (seen) => {
+      const { keys, offset } = readFrame(seen)
+      if (!keys.endsWith('ccdd')) return { status: 500 }
+      return frameReply(offset === 0 ? CHUNK : undefined)
+    })
+  t.match(await upload(content, { ...options, resume }), { id: 'second' })
+})
+
+t.test('after an entry was removed the token does not lead to it', async (t) => {
+  const { service, upload } = await setUp(t)
+  const tokens: string[] = []
+  const onResumable = (token: string) => tokens.push(token)
+  service
+    .on('chunk', frameReply(0, 38020))
+    .on('2301', announcement(wanted(service)), announcement({}, 1053))
+  await t.rejects(upload(HELLO, { onResumable }), { code: 'NO_SPACE' })
+  t.strictSame(deleted(service), ['new-id'])
+  t.strictSame(tokens.length, 3)
+  t.equal(tokens[2], tokens[0], 'as before the announcement')
 })
 
 for (const [what, fault] of [
