@@ -24,8 +24,11 @@ const FILE_EXIST_OPTION = 4
 
 const ORIGIN = 'http://img.weiyun.com'
 
-/** How often the server may ask for bytes that it had before the upload counts as stuck. */
-const REPEATS_MAX = 3
+/**
+ * How often the server may go back, without getting any further in between, before the upload
+ * counts as stuck.
+ */
+const SETBACKS_MAX = 3
 
 export interface ChunkTicket {
   readonly checkKey: string
@@ -79,18 +82,18 @@ export class ChunkSender {
   ): Promise<boolean> {
     let offset = 0
     let furthest = 0
-    let repeats = 0
+    let setbacks = 0
     for (;;) {
       const chunk = await source.read(offset, Math.min(CHUNK_BYTES_MAX, source.size - offset))
       const next = await this.#sendChunk(ticket, source, offset, chunk, call)
       if (next === undefined) return offset + chunk.length === source.size
-      if (next < 0 || next >= source.size || (next <= furthest && ++repeats > REPEATS_MAX)) {
+      if (next < 0 || next >= source.size || (next <= offset && ++setbacks > SETBACKS_MAX)) {
         throw new WeiyunError(
           'RESTART_TRANSFER',
           `the data server asks for offset ${next} of ${source.size}`,
         )
       }
-      if (next > furthest) repeats = 0
+      if (next > furthest) setbacks = 0
       furthest = Math.max(furthest, next)
       offset = next
       onProgress(offset)

@@ -379,6 +379,21 @@ t.test('a server that never gets on', async (t) => {
   t.ok(service.names.length < 40, service.names.join())
 })
 
+t.test('a server that forgets what it had gets it again', async (t) => {
+  const { service, upload } = await setUp(t)
+  const content = randomBytes(9 * CHUNK)
+  const offsets: number[] = []
+  let end = 0
+  service.on('chunk', (seen) => {
+    const { offset } = readFrame(seen)
+    offsets.push(offset / CHUNK)
+    end = offsets.length === 8 ? 0 : offset + CHUNK
+    return frameReply(end === content.length ? undefined : end)
+  })
+  t.match(await upload(content), { id: 'new-id' })
+  t.strictSame(offsets, [0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 8])
+})
+
 t.test('a directory deleted meanwhile', async (t) => {
   const { service, upload } = await setUp(t)
   service.on('chunk', frameReply(0, -7005))
