@@ -26,6 +26,7 @@ const { values } = parseArgs({
     faults: { type: 'boolean', default: true },
     losses: { type: 'boolean', default: true },
     failures: { type: 'string', default: '10' },
+    phases: { type: 'string' },
   },
   allowNegative: true,
 })
@@ -65,7 +66,16 @@ async function conduct(): Promise<void> {
     ended.catch(() => {})
     while (Date.now() < end && left-- > 0 && failures < Number(values.failures)) {
       const { kills, faults, losses } = values
-      const options: RoundOptions = { seed: seed++, dialect, program, kills, faults, losses }
+      const phases = values.phases === undefined ? undefined : Number(values.phases)
+      const options: RoundOptions = {
+        seed: seed++,
+        dialect,
+        program,
+        kills,
+        faults,
+        losses,
+        ...(phases !== undefined && { phases }),
+      }
       player.send(options)
       const [result] = (await Promise.race([once(player, 'message'), ended])) as [RoundResult]
       sums.add(result.sums)

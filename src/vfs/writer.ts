@@ -344,13 +344,16 @@ export class Writer {
   async #fill(file: FileInode, staged: StagedFile): Promise<void> {
     await this.#checkBase(file, staged)
     const state = new ReadState()
-    for (const [start, end] of staged.extents.gaps(0, staged.size)) {
+    const gaps = staged.extents.gaps(0, staged.size)
+    for (const [start, end] of gaps) {
       for (let at = start; at < end; at += FILL_BYTES) {
         const to = Math.min(at + FILL_BYTES, end)
         await staged.fill(await this.#underneath(file, state, at, to), at)
       }
     }
     this.#reader.release(state)
+    // From here on the bytes underneath may go: the new version must not need them after a crash.
+    if (gaps.length > 0 && file.promised) await staged.describe()
   }
 
   /**
