@@ -28,6 +28,8 @@ export interface Channel {
   readonly id: number
   readonly offset: number
   readonly length: number
+  /** The service left the length out, which may mean something else than "as before". */
+  readonly isLengthAssumed?: boolean
 }
 
 export interface Announced {

@@ -62,7 +62,8 @@ export class PieceSender {
       }
     } catch (error) {
       // Idle for too long, or refused: a new announcement tells what is missing.
-      if (!isWeiyunError(error, 'RESTART_TRANSFER')) return upload.fail(error)
+      const isMisread = channel?.isLengthAssumed && isWeiyunError(error, 'INVALID', 'REFUSED')
+      if (!isMisread && !isWeiyunError(error, 'RESTART_TRANSFER')) return upload.fail(error)
       this.#options.log.warn({ failed: error.message }, 'lost a channel')
       upload.outcome = 'lost'
     }

@@ -64,9 +64,9 @@ export class RunningUpload {
   }
 
   /** Takes the reply to a piece. The next piece of this channel, if the service wants one. */
-  take(reply: Fields, channel: Channel, length: number): Channel | undefined {
+  take(reply: Fields, channel: Channel, sentBytes: number): Channel | undefined {
     this.#ex = text(reply, 'ex') || this.#ex
-    this.#note(channel.offset, length)
+    this.#note(channel.offset, sentBytes)
     const state = integer(reply, 'upload_state')
     if (state === STATE_COMPLETE) return this.#complete()
     if (state === STATE_CHANNEL_ENDS) return undefined
@@ -74,7 +74,9 @@ export class RunningUpload {
     const next = isFields(reply.channel) ? decodeChannel(reply.channel) : undefined
     if (next === undefined) throw restart('the service names no next piece')
     // A missing length stays as it was.
-    const piece = { ...next, length: next.length || channel.length }
+    const isLengthAssumed = next.length === 0
+    const length = isLengthAssumed ? channel.length : next.length
+    const piece = { ...next, length, isLengthAssumed }
     if (!this.isPiece(piece)) throw restart(`the service asks for ${next.offset}, past the end`)
     return piece
   }

@@ -196,7 +196,11 @@ t.test('a large file over all channels', async (t) => {
   const pieces = service.seen.filter(({ name }) => name === CMD.piece).map(sentForm)
   t.equal(pieces.length, 10)
   t.equal(new Set(pieces.map(({ message }) => message.channel.id)).size, 4)
-  t.match(pieces.at(-1)?.message.ex, /^ex[1-9]/, 'the newest key, not the first')
+  const later = pieces.filter(({ message }) => message.channel.offset >= 4 * MIB)
+  t.ok(
+    later.every(({ message }) => /^ex[1-9]/.test(message.ex)),
+    'newer keys, not the first',
+  )
   const { message } = sentForm(service.only(CMD.preUpload))
   t.equal(message.block_info_list.length, 10)
   t.strictSame(message.block_info_list[1].offset, MIB)
@@ -349,6 +353,23 @@ t.test('a length that is missing stays as it was', async (t) => {
   const last = sentForm(service.seen.at(-1) as Seen)
   t.strictSame(last.message.channel, { id: 0, offset: MIB, len: MIB })
   t.equal(last.piece?.length, 5)
+
+  t.test('unless the service meant something else by it: announced again', async (t) => {
+    const { service, upload } = await setUp(t)
+    const rest = [{ id: 0, offset: MIB, len: MIB }]
+    service
+      .on(CMD.list, listing([fileItem({ file_id: 'new-id', filename: 'f', file_cursize: MIB })]))
+      .on(CMD.preUpload, wanted(places(MIB)), wanted(rest, { uploaded_data_len: MIB }))
+      .on(
+        CMD.piece,
+        uploaded('UploadPiece', { upload_state: 1, channel: { id: 0, offset: MIB, len: 0 } }),
+        uploaded('UploadPiece', {}, -44001),
+        uploaded('UploadPiece', { upload_state: 2 }),
+      )
+    t.match(await upload(bytes), { id: 'new-id' })
+    const { preUpload, piece, list } = CMD
+    t.strictSame(service.names, [preUpload, piece, piece, list, preUpload, piece])
+  })
 })
 
 t.test('refusals', async (t) => {
