@@ -105,11 +105,11 @@ export class BlockCache {
 
   /**
    * Takes over a file that holds the whole content from byte `start` on, by renaming it; `crcs` has
-   * the CRC-32 of each block. Leaves the file where it is when the content is here already, or on
-   * failure. Its room is counted at once, even while the former owner still counts it too.
+   * the CRC-32 of each block. Leaves the file where it is when the content is here and verified,
+   * or on failure. Its room is counted at once, even while the former owner still counts it too.
    */
   async adopt(content: ContentId, path: string, start: number, crcs: Uint32Array): Promise<void> {
-    if (this.complete(content)) return
+    if (this.complete(content) && this.verified(content)) return
     await this.drop(content)
     await this.#store.adopt(content, path, start, crcs)
   }

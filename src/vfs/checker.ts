@@ -1,5 +1,6 @@
 // Checks a content against the hash in the listing once it is here whole. Of a large one that
 // arrives from front to back most is hashed by then: whoever reads its end does not wait for that.
+import { crc32 } from 'node:zlib'
 import { LRUCache } from 'lru-cache'
 import type { Logger } from '../base/log.ts'
 import type { BlockCache, ContentId, FilePart } from '../cache/blocks.ts'
@@ -67,17 +68,30 @@ export class Checker {
 
   /** What is here of a content is wrong: nobody may see it again. */
   async spoil(content: ContentId): Promise<void> {
-    this.#log.error(
-      { sha1: content.sha1, size: content.size },
-      'content arrived with wrong bytes; dropped',
-    )
-    this.#spoiled.set(keyOf(content), this.spoiledSoFar(content) + 1)
+    this.#countSpoiled(content)
     this.#arriving.delete(keyOf(content))
     // Until they are on disk, blocks count as on their way, and are given to whoever asks for them
     // again.
     await this.#fetcher.written(content)
-    this.#fetcher.forget(content)
+    this.#fetcher.forget(content, () => false)
     await this.#blocks.drop(content)
+  }
+
+  /**
+   * The cache got a content from an upload of ours, with the CRC-32 of each block: what came of it
+   * from the service need not be right, and whoever was given wrong bytes is to hear of it.
+   */
+  adopted(content: ContentId, crcs: Uint32Array): void {
+    this.#arriving.delete(keyOf(content))
+    const isRight = (index: number, block: Buffer): boolean => crc32(block) === crcs[index]
+    if (!this.#fetcher.forget(content, isRight)) this.#countSpoiled(content)
+    this.#blocks.setVerified(content)
+  }
+
+  #countSpoiled(content: ContentId): void {
+    const { sha1, size } = content
+    this.#log.error({ sha1, size }, 'content arrived with wrong bytes; dropped')
+    this.#spoiled.set(keyOf(content), this.spoiledSoFar(content) + 1)
   }
 
   async #check(content: ContentId): Promise<void> {

@@ -168,10 +168,18 @@ export class Fetcher {
     await Promise.allSettled(writes)
   }
 
-  /** Forgets what memory holds of a content whose bytes turned out wrong. */
-  forget(content: ContentId): void {
+  /** Forgets what memory holds of a content; true when `isRight` says so of all of it. */
+  forget(content: ContentId, isRight: (index: number, block: Buffer) => boolean): boolean {
     const blocks = Math.ceil(content.size / BLOCK_SIZE)
-    for (let index = 0; index < blocks; index++) this.#memory.delete(keyOf(content, index))
+    let areRight = true
+    for (let index = 0; index < blocks; index++) {
+      const key = keyOf(content, index)
+      const block = this.#memory.get(key)
+      if (block === undefined) continue
+      areRight &&= isRight(index, block)
+      this.#memory.delete(key)
+    }
+    return areRight
   }
 
   async close(): Promise<void> {
@@ -262,8 +270,7 @@ export class Fetcher {
     const { source, first, end } = range
     try {
       await this.#receive(range, (index, block) => {
-        this.#arrive(source.content, index, block)
-        waiting.get(index)?.resolve(block)
+        waiting.get(index)?.resolve(this.#arrive(source.content, index, block))
         waiting.delete(index)
       })
       if (waiting.size > 0) throw new WeiyunError('CORRUPT', `blocks ${first} to ${end} came short`)
@@ -313,14 +320,22 @@ export class Fetcher {
     }
   }
 
-  #arrive(content: ContentId, index: number, block: Buffer): void {
+  /** Resolves with the block that is to be shown. */
+  #arrive(content: ContentId, index: number, block: Buffer): Buffer | Promise<Buffer> {
     const key = keyOf(content, index)
+    if (this.#blocks.has(content, index)) {
+      // It came here another way meanwhile, for instance by our own upload, whose bytes are known
+      // to be right. These are not.
+      this.#flights.delete(key)
+      return this.#blocks.get(content, index).then((here) => here ?? block)
+    }
     this.#memory.set(key, block)
     const write = this.#blocks.put(content, index, block).finally(() => {
       this.#writes.delete(key)
       this.#flights.delete(key)
     })
     this.#writes.set(key, write)
+    return block
   }
 }
 

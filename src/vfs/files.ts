@@ -165,6 +165,7 @@ export class Files {
     const { file, read } = handle
     const dirty = await this.#options.writer.read(file, read, offset, length)
     if (dirty !== undefined) return dirty
+    await this.#options.writer.finished(file)
     const wanted = handle.version ?? file.remote
     if (wanted === undefined) return Buffer.alloc(0)
     return this.#options.reader.read(this.#options.sourceOf(wanted), read, offset, length)

@@ -131,6 +131,7 @@ export class Vfs {
       staging,
       blocks,
       reader,
+      checker,
       hasher,
       uploadsByHash: drive.features.uploadsByHash,
       sourceOf,

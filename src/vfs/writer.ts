@@ -8,6 +8,7 @@ import type { Hasher } from '../cache/hasher.ts'
 import type { StagedAbout, StagedFile, StagingArea } from '../cache/staging.ts'
 import type { StateFile } from '../cache/state.ts'
 import { isWeiyunError, type UploadSource, WeiyunError } from '../weiyun/index.ts'
+import type { Checker } from './checker.ts'
 import { isErrno, VfsError } from './error.ts'
 import type { Source } from './fetcher.ts'
 import type { FileInode, RemoteFile } from './inode.ts'
@@ -27,6 +28,7 @@ export interface WriterOptions {
   staging: StagingArea
   blocks: BlockCache
   reader: Reader
+  checker: Checker
   hasher: Hasher
   /** The service takes hashes for bytes that it knows (see Drive.features). */
   uploadsByHash: boolean
@@ -57,11 +59,14 @@ export class Writer {
   readonly #staging: StagingArea
   readonly #blocks: BlockCache
   readonly #reader: Reader
+  readonly #checker: Checker
   readonly #hasher: Hasher
   readonly #uploadsByHash: boolean
   readonly #sourceOf: (version: RemoteFile) => Source
   readonly #log: Logger
   readonly #uses = new Map<FileInode, Use>()
+  /** Files whose bytes are on their way from the staging area into the cache. */
+  readonly #finishing = new Map<FileInode, Promise<void>>()
   /**
    * Descriptors on their way out: opening the same file again has to wait for what they record
    * last.
@@ -86,6 +91,7 @@ export class Writer {
     this.#staging = options.staging
     this.#blocks = options.blocks
     this.#reader = options.reader
+    this.#checker = options.checker
     this.#hasher = options.hasher
     this.#uploadsByHash = options.uploadsByHash
     this.#sourceOf = options.sourceOf
@@ -221,13 +227,28 @@ export class Writer {
   }
 
   /** The service has the bytes: the entry is clean, and the bytes become part of the read cache. */
-  async finish(file: FileInode, { source, crcs }: Snapshot): Promise<void> {
+  async finish(file: FileInode, snapshot: Snapshot): Promise<void> {
+    const finishing = this.#finish(file, snapshot)
+    this.#finishing.set(file, finishing)
+    try {
+      await finishing
+    } finally {
+      this.#finishing.delete(file)
+    }
+  }
+
+  /** Resolves when the bytes that the service has got from here can be read from the cache. */
+  async finished(file: FileInode): Promise<void> {
+    await this.#finishing.get(file)?.catch(() => {})
+  }
+
+  async #finish(file: FileInode, { source, crcs }: Snapshot): Promise<void> {
     const id = await this.#retire(file, () => this.onSent(file))
     if (id === undefined) return
     if (crcs !== undefined) {
       const content = { sha1: source.sha1, size: source.size }
       await this.#blocks.adopt(content, source.file.path, source.file.start, crcs)
-      this.#blocks.setVerified(content)
+      this.#checker.adopted(content, crcs)
     }
     await this.#drop(id)
   }
