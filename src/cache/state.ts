@@ -333,10 +333,22 @@ export function inspectState(url: URL): 'sound' | 'damaged' | 'too-new' | 'missi
   }
 }
 
-/** Looks through the file for what SQLite itself would stumble over, not through the values. */
+/** Values that somebody will parse: `meta` has JSON, or nothing. */
+const ILLEGIBLE = `
+SELECT (SELECT count(*) FROM meta WHERE value <> '' AND NOT json_valid(value))
+  + (SELECT count(*) FROM inode WHERE own IS NOT NULL AND NOT json_valid(own))
+  + (SELECT count(*) FROM inode WHERE resume IS NOT NULL AND NOT json_valid(resume))
+  + (SELECT count(*) FROM inode WHERE kind NOT IN ('dir', 'file')) AS count
+`
+
+/**
+ * Looks through the file for what SQLite or we would stumble over: not for what is merely wrong.
+ */
 function checkStructure(db: DatabaseSync, path: string): void {
   const found = db.prepare('PRAGMA quick_check(1)').get()?.quick_check
   if (found !== 'ok') throw new Error(`${path} is damaged: ${String(found)}`)
+  const illegible = Number(db.prepare(ILLEGIBLE).get()?.count)
+  if (illegible > 0) throw new Error(`${path} is damaged: ${illegible} values cannot be read`)
 }
 
 const SQLITE_CANTOPEN = 14

@@ -8,6 +8,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import t from 'tap'
 import { StateFile } from '../../src/cache/state.ts'
 import { DirInode, toRow } from '../../src/vfs/inode.ts'
@@ -56,7 +57,7 @@ t.test('nothing is sealed while the file is open, nor after a crash', async (t) 
   const seal = readFileSync(`${path}.seal`)
   const state = await StateFile.open(path)
   t.notOk(existsSync(`${path}.seal`))
-  state.setMeta('key', 'value')
+  state.setMeta('key', '"value"')
   const then = join(dir, 'then.db')
   for (const suffix of ['', '-wal']) copyFileSync(path + suffix, then + suffix)
   await state.close()
@@ -64,6 +65,25 @@ t.test('nothing is sealed while the file is open, nor after a crash', async (t) 
   // knows of no seals.
   writeFileSync(`${then}.seal`, seal)
   const afterCrash = await StateFile.open(then)
-  t.equal(afterCrash.getMeta('key'), 'value')
+  t.equal(afterCrash.getMeta('key'), '"value"')
   await afterCrash.close()
+})
+
+t.test('after a crash, values that nobody can read are noticed', async (t) => {
+  const dir = await tempDir(t)
+  const changes = {
+    account: `UPDATE meta SET value = '{"a":1' WHERE key = 'account'`,
+    attributes: `UPDATE inode SET own = '{"mode"x1}' WHERE ino = 7`,
+    kind: `UPDATE inode SET kind = 'dis' WHERE ino = 7`,
+  }
+  for (const [what, change] of Object.entries({ nothing: 'SELECT 1', ...changes })) {
+    const path = join(dir, `${what}.db`)
+    copyFileSync(await closedFile(await tempDir(t)), path)
+    const db = new DatabaseSync(path)
+    db.exec(`INSERT INTO meta VALUES ('account', '{"a":1}'), ('closed', '')`)
+    db.exec(change)
+    db.close()
+    if (what === 'nothing') await (await StateFile.open(path)).close()
+    else await t.rejects(StateFile.open(path), /cannot be read/, what)
+  }
 })
