@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { type ConfigSources, configFile, envName, loadConfig } from '../../src/cli/config.ts'
 import { CliError, EXIT } from '../../src/cli/exit.ts'
 import { parseMountOptions } from '../../src/cli/mount-options.ts'
-import { type Config, OPTION_GROUPS, OPTIONS, type OptionKey } from '../../src/cli/options.ts'
+import { OPTION_GROUPS, OPTIONS, type OptionKey, type OptionSpec } from '../../src/cli/options.ts'
 import { homeEnv, tempDir } from '../fixtures/cli.ts'
 
 async function homeWith(t: Test, toml?: string): Promise<NodeJS.ProcessEnv> {
@@ -44,19 +44,6 @@ t.test('defaults', async (t) => {
   t.equal(config.local, undefined)
   t.equal(config.session, undefined)
   t.ok(Object.isFrozen(config))
-})
-
-t.test('each source goes before the one above it', async (t) => {
-  const env = await homeWith(t, 'cache-size = "1G"')
-  t.equal((await loadConfig({ env })).cacheSize, 1024 ** 3, 'file')
-  const withEnv = { ...env, WEIYUN_MOUNT_CACHE_SIZE: '2G' }
-  t.equal((await loadConfig({ env: withEnv })).cacheSize, 2 * 1024 ** 3, 'environment')
-  const mountOptions = { cacheSize: '3G' }
-  const withList = await loadConfig({ env: withEnv, mountOptions })
-  t.equal(withList.cacheSize, 3 * 1024 ** 3, '-o')
-  const flags = { cacheSize: '4G' }
-  const withFlag = await loadConfig({ env: withEnv, mountOptions, flags })
-  t.equal(withFlag.cacheSize, 4 * 1024 ** 3, 'flag')
 })
 
 t.test('every kind of value can stand in the file', async (t) => {
@@ -120,22 +107,35 @@ const SAMPLES: Record<OptionKey, [word: string, value: unknown]> = {
   logFile: ['/l', '/l'],
 }
 
-t.test('every option can stand in every place', async (t) => {
+/** Another value of an option, for the places that come before. */
+function otherThan(key: OptionKey, word: string): string {
+  const { words }: OptionSpec<unknown> = OPTIONS[key]
+  if (words !== undefined) return words.find((known) => known !== word) ?? ''
+  if (word === 'true') return 'false'
+  return /^\d+[A-Za-z]$/.test(word) ? `1${word}` : `${word}0`
+}
+
+const PLACES = ['file', 'environment', '-o', 'flag'] as const
+
+t.test('every option can stand in every place, and goes before the ones above it', async (t) => {
   const env = await homeWith(t)
   for (const [key, [word, value]] of Object.entries(SAMPLES) as [OptionKey, [string, unknown]][]) {
     const { flag } = OPTIONS[key]
-    await writeFile(configFile(env), `${flag} = ${JSON.stringify(word)}`)
-    const file = await loadConfig({ env })
-    await writeFile(configFile(env), '')
-    const places: [string, Config][] = [
-      ['file', file],
-      ['environment', await loadConfig({ env: { ...env, [envName(flag)]: word } })],
-      ['-o', await loadConfig({ env, mountOptions: parseMountOptions([`${flag}=${word}`]) })],
-      ['flag', await loadConfig({ env, flags: { [key]: word } })],
-    ]
-    for (const [place, config] of places) {
-      const found = key === 'localOnly' ? config.localOnly.includes(word) || undefined : config[key]
-      t.same(found, key === 'localOnly' ? true : value, `${flag}: ${place}`)
+    const other = otherThan(key, word)
+    for (const [last, place] of PLACES.entries()) {
+      /** What the nth place says: another value in those above, nothing in those below. */
+      const [file, variable, list, argument] = PLACES.map((_, n) =>
+        n === last ? word : n < last ? other : undefined,
+      )
+      await writeFile(configFile(env), `${flag} = ${JSON.stringify(file)}`)
+      const config = await loadConfig({
+        env: { ...env, ...(variable !== undefined && { [envName(flag)]: variable }) },
+        mountOptions: parseMountOptions(list === undefined ? [] : [`${flag}=${list}`]),
+        flags: argument === undefined ? {} : { [key]: argument },
+      })
+      if (key === 'localOnly') t.equal(config.localOnly.at(-1), word, `${flag}: ${place}`)
+      else t.same(config[key], value, `${flag}: ${place}`)
+      t.not(other, word)
     }
   }
 })

@@ -1,8 +1,13 @@
+import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { COMMANDS } from '../../src/cli/commands.ts'
 import { EXIT } from '../../src/cli/exit.ts'
+import { LOADERS } from '../../src/cli/load.ts'
 import { OPTIONS } from '../../src/cli/options.ts'
+import { commandShapes } from '../../src/cli/shape.ts'
 import { homeEnv, runCli, startCli, tempDir } from '../fixtures/cli.ts'
 
 t.test('help is complete', async (t) => {
@@ -16,6 +21,27 @@ t.test('help is complete', async (t) => {
     const help = await runCli([command, '--help'], env)
     t.equal(help.code, 0, command)
     t.match(help.stdout, `Usage: weiyun-mount ${command}`)
+  }
+})
+
+t.test('the manual has every option, its value and its help, and every command', async (t) => {
+  const page = fileURLToPath(new URL('../../scripts/man-page.ts', import.meta.url))
+  // Without the loader of tap, which the program does not need.
+  const env = { ...process.env, NODE_OPTIONS: '', LC_ALL: 'C.UTF-8' }
+  const { stdout } = await promisify(execFile)(process.execPath, [page], { env })
+  const plain = stdout
+    .replaceAll('\\-', '-')
+    .replaceAll(/\\f[BIR]/g, '')
+    .replaceAll('\\ ', ' ')
+  const help = (await commandShapes(LOADERS)).flatMap(({ options }) => options)
+  for (const option of Object.values(OPTIONS)) {
+    const { flag, arg }: { flag: string; arg?: string } = option
+    t.match(plain, `\n--${flag}${arg === undefined ? '' : ` ${arg}`}\n`, flag)
+    const shape = help.find(({ flags }) => flags.includes(`--${flag}`))
+    t.ok(plain.includes(`\n${shape?.help.replaceAll('`', '')}\n`), `${flag}: ${shape?.help}`)
+  }
+  for (const command of Object.keys(COMMANDS).filter((name) => name !== 'mount')) {
+    t.match(plain, new RegExp(`^${command}\\b`, 'm'), command)
   }
 })
 

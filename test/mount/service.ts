@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
+import { EXIT } from '../../src/cli/exit.ts'
 import { findProgram } from '../../src/cli/fuse-helper.ts'
 import { until } from '../fixtures/mount.ts'
 import { MountBench, noFuse } from '../fixtures/mount-cli.ts'
@@ -79,6 +80,12 @@ t.test(
       },
     ).catch((error) => error)
     t.notMatch(stdout + stderr, /weiyun-mount/)
+
+    const [, never = ''] = /^RestartPreventExitStatus=(.*)$/m.exec(text) ?? []
+    const { USAGE, NO_INPUT, CANNOT_CREATE, SESSION, CONFIG } = EXIT
+    t.equal(never, [USAGE, NO_INPUT, CANNOT_CREATE, SESSION, CONFIG].join(' '))
+    for (const line of ['Type=notify', 'WatchdogSec=60', 'Restart=on-failure', 'LimitCORE=0'])
+      t.match(text, `\n${line}\n`)
   },
 )
 
