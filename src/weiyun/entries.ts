@@ -73,6 +73,23 @@ export function isMadeFor(
 }
 
 /**
+ * Whether an entry is what a form that was cut off left behind: it was announced without hashes
+ * (classic 6b), so that name, size and time have to do.
+ */
+export function isCutOffForm(
+  entry: FileEntry,
+  {
+    name,
+    size,
+    sinceMs,
+  }: { readonly name: string; readonly size: number; readonly sinceMs: number },
+): boolean {
+  if (entry.complete || entry.sha1 !== '' || entry.size !== size) return false
+  const isNamedSo = entry.name === name || isRenamed(name, entry.name)
+  return isNamedSo && entry.ctimeMs >= sinceMs - CLOCK_SKEW_MS
+}
+
+/**
  * Whether `found` is what a clash makes of `asked`: `Amazon.pdf`, `Amazon2015-1-2 20.30.3.pdf`
  * (classic 6).
  */

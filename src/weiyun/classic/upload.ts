@@ -11,7 +11,7 @@ import type {
   UploadOptions,
   UploadSource,
 } from '../drive.ts'
-import { hasContent, isMadeFor, isRenamed } from '../entries.ts'
+import { hasContent, isCutOffForm, isMadeFor, isRenamed } from '../entries.ts'
 import { isWeiyunError, WeiyunError } from '../errors.ts'
 import { type Fields, flag } from '../fields.ts'
 import type { Lanes } from '../lanes.ts'
@@ -184,7 +184,7 @@ export class ClassicUploads {
           : await announceForm(client, dir, filename, content.size, content, call),
     })
     const look = async () => {
-      const ours = (await this.#sameContent(target)).filter((made) => isMadeFor(made, target))
+      const ours = (await this.#files(target)).filter((made) => isMadeBy(made, target))
       const broken = ours.filter((made) => !made.complete)
       await Promise.all(broken.map((made) => this.#remove(target, made)))
       const entry = ours.find((made) => made.complete)
@@ -205,11 +205,13 @@ export class ClassicUploads {
    * What lies in the directory with the target's content, complete or not; not the file to be
    * replaced.
    */
-  async #sameContent({ dir, content, replaces, call }: Target): Promise<FileEntry[]> {
+  async #sameContent(target: Target): Promise<FileEntry[]> {
+    return (await this.#files(target)).filter((file) => hasContent(file, target.content))
+  }
+
+  async #files({ dir, replaces, call }: Target): Promise<FileEntry[]> {
     const entries = await this.#options.drive.list(dir, call)
-    return entries
-      .filter((entry) => hasContent(entry, content))
-      .filter((entry) => entry.id !== replaces?.id)
+    return entries.filter((entry) => entry.kind === 'file').filter(({ id }) => id !== replaces?.id)
   }
 
   /** The finished file: by its id, or when no reply told it, by its name. */
@@ -257,4 +259,11 @@ export class ClassicUploads {
     if (entry !== undefined) return entry
     throw new WeiyunError('BAD_REPLY', 'the service took the file, but does not list it')
   }
+}
+
+/** Whether an earlier attempt at this upload made the file, or its beginning. */
+function isMadeBy(file: FileEntry, target: Target): boolean {
+  const { name, content, sinceMs } = target
+  if (hasContent(file, content)) return isMadeFor(file, target)
+  return isCutOffForm(file, { name, size: content.size, sinceMs })
 }

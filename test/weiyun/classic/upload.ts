@@ -689,6 +689,47 @@ t.test('in one form, where chunks are not known', async (t) => {
   t.strictSame(service.names, ['file_upload', 'get_dir_list'], 'and chunks are not tried again')
 })
 
+t.test('a form that a crash cut off: its entry has no hashes, and goes', async (t) => {
+  const { service, drive } = await withFakeDrive(t, { uploadMethod: 'form' })
+  const timeOf = (ms: number) =>
+    new Date(ms + 8 * 3600_000).toISOString().replace(/[TZ.]/g, ' ').trim()
+  const begun = (file_id: string, changes: object = {}) =>
+    listed(HELLO, {
+      file_id,
+      file_cur_size: 0,
+      file_sha: '',
+      file_md5: '',
+      file_ctime: timeOf(Date.now()),
+      ...changes,
+    })
+  const tokens: string[] = []
+  service.on('file_upload', reset)
+  const options: UploadOptions = {
+    onResumable: (token) => tokens.push(token),
+    priority: 'background',
+  }
+  service.on('get_dir_list', listing())
+  await t.rejects(drive.upload(SUB, 'a.txt', sourceOf(HELLO), options), { code: 'UNREACHABLE' })
+  const [resume = ''] = tokens
+
+  service
+    .on('batch_file_delete', OK)
+    .on('file_upload', jsonp({ file_exist: true, file_id: 'new-id', file_ver: '1' }))
+    .on(
+      'get_dir_list',
+      listing([
+        begun('ours'),
+        begun('older', { file_ctime: timeOf(Date.now() - 3600_000) }),
+        begun('other-size', { file_size: 6 }),
+        begun('other-name', { file_attr: { file_name: 'b.txt' } }),
+        begun('complete', { file_cur_size: 5 }),
+      ]),
+      listing([listed(HELLO)]),
+    )
+  t.match(await drive.upload(SUB, 'a.txt', sourceOf(HELLO), { resume }), { id: 'new-id' })
+  t.strictSame(deleted(service), ['ours'])
+})
+
 t.test('the form as a choice, and its refusals', async (t) => {
   const { service, drive } = await withFakeDrive(t, { uploadMethod: 'form' })
   const place = { upload_svr_host: '127.0.0.1', upload_svr_port: service.port }
