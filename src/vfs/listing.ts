@@ -366,6 +366,9 @@ export class Listings {
     } else if (here.kind === 'file' && here.lost && entry.kind === 'file') {
       here.remote = remoteFile(dir, entry)
       this.onFound(here)
+    } else if (here.kind === 'file' && entry.kind === 'file' && isPredecessor(here, entry)) {
+      here.remote = remoteFile(dir, entry)
+      tree.settle(here)
     } else if (here.kind === 'dir' && entry.kind === 'dir' && here.remote === undefined) {
       // Made on both sides: one directory, whose remote content is still to be listed.
       here.remote = { parent: dir.ino, name: entry.name, key: entry.key }
@@ -494,6 +497,11 @@ export function remoteFile(dir: DirInode, entry: FileEntry): NonNullable<FileIno
 function addShadow(dir: DirInode, shown: string, entry: Entry): void {
   dir.shadows ??= new Map()
   dir.shadows.set(shown, entry)
+}
+
+/** After the state file was lost: the version over which our unsent bytes were written. */
+function isPredecessor({ remote, predecessor }: FileInode, { sha1, size }: FileEntry): boolean {
+  return remote === undefined && predecessor?.sha1 === sha1 && predecessor.size === size
 }
 
 function isNewer(inode: Inode, since: number): boolean {

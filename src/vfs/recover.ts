@@ -130,6 +130,8 @@ async function takeUp(parts: RecoverParts, id: string): Promise<void> {
   file.stagedSize = description.size
   file.promised = true
   file.unsure = true
+  // Before a listing shows that one beside ours.
+  file.predecessor = (description.extra ?? undefined) as unknown as FileInode['predecessor']
   file.own.mtime = seconds(description.mtimeMs)
   file.own.atime = seconds(description.atimeMs)
   if (description.mode !== undefined) file.own.mode = description.mode

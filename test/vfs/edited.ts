@@ -63,3 +63,31 @@ t.test('once it was about to be sent, it needs neither the old version nor a rec
   t.equal(drive.tree().get('dir/file'), 'THAT was there before')
   await again.close()
 })
+
+t.test('after the state file was lost it still stands for the old version', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'wm-edited-'))
+  t.teardown(() => rm(dir, { recursive: true }))
+  const drive = new MemoryDrive()
+  drive.put('main', 'file', 'what was there before')
+  const cacheDir = join(dir, 'cache')
+  const parts = { drive, stateDir: dir, cacheDir, log: silentLogger, options: OPTIONS }
+  const vfs = await Vfs.open(parts)
+  await vfs.getattr('/file')
+  const { fh } = await vfs.open('/file', constants.O_RDWR)
+  await vfs.files.write(fh, Buffer.from('THAT'), 0)
+  await vfs.files.flush(fh)
+  await vfs.files.release(fh)
+  await vfs.close()
+  await rm(join(dir, 'state.db'))
+
+  const again = await Vfs.open(parts)
+  await again.readdir('/')
+  await again.rename('/file', '/other', 0)
+  await again.sync()
+  t.same([...drive.tree()], [['other', 'THAT was there before']])
+  t.same(
+    (await again.readdir('/')).map(({ name }) => name),
+    ['other'],
+  )
+  await again.close()
+})
