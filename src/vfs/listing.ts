@@ -9,6 +9,7 @@ import {
   type FileEntry,
   isWeiyunError,
   type Priority,
+  WeiyunError,
 } from '../weiyun/index.ts'
 import { VfsError } from './error.ts'
 import type { DirInode, FileInode, Inode } from './inode.ts'
@@ -82,17 +83,35 @@ export class Listings {
    */
   async ensure(dir: DirInode, limitMs: number): Promise<void> {
     if (this.isFresh(dir) || this.#isOurs(dir)) return
-    if (!dir.listed) return within(this.refresh(dir), limitMs)
+    if (!dir.listed) return this.#within(this.refresh(dir), limitMs)
     const isShownAtOnce = dir.freshMs === undefined || !this.isReachable()
     // One of them hears of its failure: others look a thousand times while it is on its way.
     if (isShownAtOnce && this.#running.has(dir)) return
-    const served = within(this.refresh(dir), limitMs).catch((error: unknown) => {
+    const served = this.#within(this.refresh(dir), limitMs).catch((error: unknown) => {
       if (isWeiyunError(error, 'NOT_FOUND')) throw error
       this.#log.warn({ err: error }, 'a directory could not be revalidated; showing what is known')
       dir.freshMs = performance.now() - this.#ttlMs + Math.min(FAILED_PAUSE_MS, this.#ttlMs)
     })
     if (isShownAtOnce) served.catch(() => {})
     else await served
+  }
+
+  /**
+   * The work goes on when the wait is over, for the next caller. Nobody else waits as long for a
+   * service that was silent: a system call looks at every directory on its path.
+   */
+  async #within<T>(work: Promise<T>, limitMs: number): Promise<T> {
+    const late = Promise.withResolvers<never>()
+    const timer = setTimeout(() => {
+      this.onOutcome(new WeiyunError('TIMEOUT', 'the service did not answer in time'))
+      late.reject(new VfsError('ETIMEDOUT', 'the service did not answer in time'))
+    }, limitMs)
+    work.catch(() => {})
+    try {
+      return await Promise.race([work, late.promise])
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   /** Asks the service, conditionally where it can. One request at a time for a directory. */
@@ -471,21 +490,6 @@ export class Listings {
   #invalid(inode: Inode): void {
     if (inode.parent === undefined) return
     this.#tree.onInvalid(this.#tree.dir(inode.parent), inode.name)
-  }
-}
-
-/** The work goes on when the wait is over, for the next caller. */
-async function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
-  const late = Promise.withResolvers<never>()
-  const timer = setTimeout(
-    () => late.reject(new VfsError('ETIMEDOUT', 'the service did not answer in time')),
-    limitMs,
-  )
-  work.catch(() => {})
-  try {
-    return await Promise.race([work, late.promise])
-  } finally {
-    clearTimeout(timer)
   }
 }
 

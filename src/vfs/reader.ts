@@ -2,8 +2,9 @@
 // ahead, and waits for blocks.
 import { hash } from 'node:crypto'
 import { BLOCK_SIZE, type BlockCache, type ContentId } from '../cache/blocks.ts'
+import { isWeiyunError } from '../weiyun/index.ts'
 import type { Checker } from './checker.ts'
-import { VfsError } from './error.ts'
+import { isErrno, VfsError } from './error.ts'
 import { type Fetcher, type Owner, type Source, wasGivenUp } from './fetcher.ts'
 
 const MiB = 1024 * 1024
@@ -37,6 +38,10 @@ const SKIP_BYTES_MAX = MiB
 const JUMPS_MAX = 3
 const CALM_BYTES = MiB
 
+/** After a read in vain, the next one within this time, in ms, waits no longer than that. */
+const AGAIN_MS = 2_000
+const AGAIN_TIMEOUT_MS = 250
+
 /** A content is fetched for a check in pieces of this size. */
 const CHECKED_BYTES = MiB
 
@@ -54,6 +59,8 @@ export class ReadState implements Owner {
    * `Reader.#judge`.
    */
   spoiled: number | undefined
+  /** performance.now() when a read had waited in vain; undefined after one that had not. */
+  timedOutMs: number | undefined
 
   givenUp(block: number): void {
     this.frontier = Math.min(this.frontier, block * BLOCK_SIZE)
@@ -89,10 +96,11 @@ export class Reader {
     const { content } = source
     const end = Math.min(offset + length, content.size)
     if (end <= offset) return Buffer.alloc(0)
-    if (content.size <= WHOLE_BYTES_MAX) return (await this.#whole(source)).subarray(offset, end)
+    if (content.size <= WHOLE_BYTES_MAX)
+      return (await this.#whole(source, state)).subarray(offset, end)
     state.spoiled ??= this.#checker.spoiledSoFar(content)
     this.#plan(source, state, offset, end)
-    const bytes = await this.#collect(source, offset, end)
+    const bytes = await this.#collect(source, state, offset, end)
     if (end === content.size) {
       await this.#fetcher.written(content)
       await this.#checker.check(content)
@@ -134,13 +142,13 @@ export class Reader {
    * A small file in one piece, checked before a byte of it is shown; fetched once more when it is
    * wrong.
    */
-  async #whole(source: Source): Promise<Buffer> {
+  async #whole(source: Source, state: ReadState): Promise<Buffer> {
     const { content } = source
     for (let attempt = 0; attempt < 2; attempt++) {
       // That it is so by now may be due to others than the blocks that came from the service.
       const wasVerified = this.#blocks.verified(content)
       this.#fetcher.fetch(source, 0, Math.ceil(content.size / BLOCK_SIZE))
-      const bytes = await this.#collect(source, 0, content.size)
+      const bytes = await this.#collect(source, state, 0, content.size)
       if (wasVerified && this.#blocks.verified(content)) return bytes
       if (hash('sha1', bytes) === content.sha1) {
         await this.#fetcher.written(content)
@@ -219,12 +227,12 @@ export class Reader {
     return Math.min(WINDOW_BYTES_MAX, Math.max(WINDOW_BYTES_MIN, this.#blocks.stats().capacity / 4))
   }
 
-  async #collect(source: Source, offset: number, end: number): Promise<Buffer> {
+  async #collect(source: Source, state: ReadState, offset: number, end: number): Promise<Buffer> {
     const first = Math.floor(offset / BLOCK_SIZE)
     const last = Math.ceil(end / BLOCK_SIZE)
     const parts: Buffer[] = []
     for (let index = first; index < last; index++) {
-      const block = await this.#block(source, index)
+      const block = await this.#block(source, state, index)
       const from = index === first ? offset - index * BLOCK_SIZE : 0
       const to = index === last - 1 ? end - index * BLOCK_SIZE : block.length
       parts.push(from === 0 && to === block.length ? block : block.subarray(from, to))
@@ -232,7 +240,7 @@ export class Reader {
     return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)
   }
 
-  async #block(source: Source, index: number): Promise<Buffer> {
+  async #block(source: Source, state: ReadState, index: number): Promise<Buffer> {
     const { content } = source
     for (let attempt = 0; ; attempt++) {
       const here = await this.#fetcher.local(content, index)
@@ -242,7 +250,7 @@ export class Reader {
       const flight = this.#fetcher.flight(content, index)
       if (flight === undefined) continue
       try {
-        return await this.#wait(flight.block, () => flight.range.progressMs)
+        return await this.#wait(flight.block, state, () => flight.range.progressMs)
       } catch (error) {
         // Read-ahead that somebody else cancelled, or that had no patience: a waiting reader asks
         // himself, once.
@@ -253,19 +261,31 @@ export class Reader {
     }
   }
 
-  async #wait<T>(promise: Promise<T>, progressMs: () => number): Promise<T> {
+  /**
+   * The kernel asks once more for what it did not get, and the program waits for both: the second
+   * wait is short.
+   */
+  async #wait<T>(promise: Promise<T>, state: ReadState, progressMs: () => number): Promise<T> {
     const start = performance.now()
+    const isAgain = state.timedOutMs !== undefined && start - state.timedOutMs < AGAIN_MS
+    const timeoutMs = isAgain ? Math.min(AGAIN_TIMEOUT_MS, this.#timeoutMs) : this.#timeoutMs
     let timer: NodeJS.Timeout | undefined
     const limit = new Promise<never>((_, reject) => {
       const check = (): void => {
         const idle = performance.now() - Math.max(start, progressMs())
-        if (idle >= this.#timeoutMs) reject(new VfsError('ETIMEDOUT', 'no byte arrived in time'))
-        else timer = setTimeout(check, this.#timeoutMs - idle + 1)
+        if (idle >= timeoutMs) reject(new VfsError('ETIMEDOUT', 'no byte arrived in time'))
+        else timer = setTimeout(check, timeoutMs - idle + 1)
       }
-      timer = setTimeout(check, this.#timeoutMs)
+      timer = setTimeout(check, timeoutMs)
     })
     try {
-      return await Promise.race([promise, limit])
+      const result = await Promise.race([promise, limit])
+      state.timedOutMs = undefined
+      return result
+    } catch (error) {
+      if (isErrno(error, 'ETIMEDOUT') || isWeiyunError(error, 'TIMEOUT'))
+        state.timedOutMs = performance.now()
+      throw error
     } finally {
       clearTimeout(timer)
     }
