@@ -1,7 +1,7 @@
 // The control socket: one JSON object a line each way, between a running mount and the other
 // commands. A request is {"do": NAME, …}; the answers are any number of {"progress": …} and then
-// one {"result": …} or {"error": {"message", "exitCode"}}. Only the user who mounted can reach it
-// (0600 in a 0700 directory).
+// one {"result": …} or {"error": {"message", "exitCode"}}. `GET /metrics` is answered too, in HTTP,
+// for whoever gathers figures. Only the user who mounted can reach it (0600 in a 0700 directory).
 import { createHash } from 'node:crypto'
 import { chmod, readdir, rm, stat } from 'node:fs/promises'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
@@ -12,6 +12,8 @@ import { makePrivateDir, runtimeDir } from './dirs.ts'
 import { CliError, EXIT } from './exit.ts'
 import { explain } from './explain.ts'
 import { LANGUAGE, type Language, speaking, tr } from './language.ts'
+import type { Metrics } from './metrics.ts'
+import type { Status } from './status.ts'
 
 export interface Request {
   readonly do: 'status' | 'sync' | 'refresh' | 'metrics' | 'ended' | 'keep'
@@ -115,6 +117,7 @@ async function serveConnection(
   socket.on('error', () => socket.destroy())
   socket.on('close', () => gone.abort())
   for await (const line of createInterface({ input: socket })) {
+    if (line.startsWith('GET ')) return answerScrape(socket, line, handlers, gone.signal)
     const request = parseRequest(line)
     const progress: Progress = (value) => send({ progress: value })
     await speaking(request.language ?? LANGUAGE, async () => {
@@ -128,6 +131,30 @@ async function serveConnection(
       }
     })
   }
+}
+
+/** One answer a connection: `curl --unix-socket SOCKET http://mount/metrics`. */
+async function answerScrape(
+  socket: Socket,
+  line: string,
+  { status, metrics }: Readonly<Record<string, Handler>>,
+  gone: AbortSignal,
+): Promise<void> {
+  const ask = (handler: Handler | undefined, what: Request['do']) =>
+    handler?.({ do: what }, () => {}, gone)
+  let text = ''
+  if (line.startsWith('GET /metrics ')) {
+    const { prometheusText } = await import('./prometheus.ts')
+    const [state, figures] = [await ask(status, 'status'), await ask(metrics, 'metrics')]
+    text = prometheusText([state as Status], [figures as Metrics])
+  }
+  const head = [
+    text === '' ? 'HTTP/1.1 404 Not Found' : 'HTTP/1.1 200 OK',
+    'Content-Type: text/plain; version=0.0.4; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(text)}`,
+    'Connection: close',
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${text}`)
 }
 
 /** What is no request asks for nothing that there is. */

@@ -1,11 +1,14 @@
 // How mounts start, what they answer while they run, and what keeps one from starting.
+import { once } from 'node:events'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Status } from '../../src/cli/status.ts'
 import { startCli } from '../fixtures/cli.ts'
 import { WIRE } from '../fixtures/dialect.ts'
+import { mountTest, Rig } from '../fixtures/mount.ts'
 import { gone, LATER, MountBench, noFuse, Running } from '../fixtures/mount-cli.ts'
 
 const skip = noFuse
@@ -149,4 +152,19 @@ t.test('status --watch goes on until the mount ends', { skip }, async (t) => {
   t.equal(await mount.stop(), 0)
   t.equal(await watching.exited, 0)
   t.match(text, /sent, .* received[\s\S]*\/s up, .*\/s down/, 'sums first, then rates')
+})
+
+mountTest(t, 'whoever gathers figures asks the control socket for them', async (t) => {
+  const rig = await Rig.open(t)
+  const socketPath = await rig.controlSocket()
+  const ask = async (path: string): Promise<[number | undefined, string]> => {
+    const [reply] = (await once(get({ socketPath, path }), 'response')) as [IncomingMessage]
+    return [reply.statusCode, (await reply.setEncoding('utf8').toArray()).join('')]
+  }
+  const [code, text] = await ask('/metrics')
+  t.equal(code, 200)
+  t.match(text, /^# TYPE weiyun_mount_pending_entries gauge$/m)
+  t.match(text, `weiyun_mount_resident_memory_bytes{mountpoint="${rig.bench.mountpoint}"} `)
+  t.equal((await ask('/other'))[0], 404)
+  t.equal((await rig.status()).state, 'ready', 'and the others are answered as before')
 })
