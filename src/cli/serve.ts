@@ -126,6 +126,7 @@ function handlers(
     },
     ended(_request, progress) {
       watchers.add(progress)
+      progress(null)
       return ended
     },
   }

@@ -1,5 +1,6 @@
 // `weiyun-mount unmount MOUNTPOINT`: takes the mount away and waits until its process has uploaded
 // what it still had.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import type { Left } from '../vfs/vfs.ts'
 import { declareCommand, say } from './command.ts'
@@ -9,6 +10,9 @@ import { CliError, EXIT } from './exit.ts'
 import { fusermount } from './fuse-helper.ts'
 import { tr } from './language.ts'
 import { findMount } from './mount-table.ts'
+
+/** A process that does not say that it has heard is hung, or of an older version. */
+const HEARD_MS = 1_000
 
 export function declare(): Command {
   return declareCommand('unmount')
@@ -35,12 +39,17 @@ export async function run(argv: readonly string[]): Promise<number> {
     return EXIT.OK
   }
   const view = await showDrain()
-  // Asked before, heard after: once unmounted, the process answers nobody new.
-  const ended = askMount(mountpoint, { do: 'ended' }, (left) => view.update(left as Left)).then(
+  // Asked before, answered after: once unmounted, the process answers nobody new.
+  const heard = Promise.withResolvers<void>()
+  const onProgress = (left: unknown): void => {
+    heard.resolve()
+    if (left !== null) view.update(left as Left)
+  }
+  const ended = askMount(mountpoint, { do: 'ended' }, onProgress).then(
     (left) => left as Left,
     (error) => (error instanceof NotRunning ? undefined : Promise.reject(error)),
   )
-  ended.catch(() => {})
+  await Promise.race([heard.promise, ended, sleep(HEARD_MS, undefined, { ref: false })]).catch(() => {})
   await fusermount(mountpoint, { lazy })
   const left = await ended
   if (left === undefined) {
