@@ -49,7 +49,9 @@ export async function run(argv: readonly string[]): Promise<number> {
     (left) => left as Left,
     (error) => (error instanceof NotRunning ? undefined : Promise.reject(error)),
   )
-  await Promise.race([heard.promise, ended, sleep(HEARD_MS, undefined, { ref: false })]).catch(() => {})
+  await Promise.race([heard.promise, ended, sleep(HEARD_MS, undefined, { ref: false })]).catch(
+    () => {},
+  )
   await fusermount(mountpoint, { lazy })
   const left = await ended
   if (left === undefined) {

@@ -41,6 +41,8 @@ const CALM_BYTES = MiB
 /** After a read in vain, the next one within this time, in ms, waits no longer than that. */
 const AGAIN_MS = 2_000
 const AGAIN_TIMEOUT_MS = 250
+/** A timer that is later than this was not late for want of a processor, in ms. */
+const SLEPT_MS = 1_000
 
 /** A content is fetched for a check in pieces of this size. */
 const CHECKED_BYTES = MiB
@@ -266,24 +268,32 @@ export class Reader {
    * wait is short.
    */
   async #wait<T>(promise: Promise<T>, state: ReadState, progressMs: () => number): Promise<T> {
-    const start = performance.now()
-    const isAgain = state.timedOutMs !== undefined && start - state.timedOutMs < AGAIN_MS
+    const startMs = performance.now()
+    let sinceMs = startMs
+    const isAgain = state.timedOutMs !== undefined && startMs - state.timedOutMs < AGAIN_MS
     const timeoutMs = isAgain ? Math.min(AGAIN_TIMEOUT_MS, this.#timeoutMs) : this.#timeoutMs
     let timer: NodeJS.Timeout | undefined
     const limit = new Promise<never>((_, reject) => {
-      const check = (): void => {
-        const idle = performance.now() - Math.max(start, progressMs())
-        if (idle >= timeoutMs) reject(new VfsError('ETIMEDOUT', 'no byte arrived in time'))
-        else timer = setTimeout(check, timeoutMs - idle + 1)
+      const look = (inMs: number): void => {
+        const dueMs = performance.now() + inMs
+        timer = setTimeout(() => {
+          const nowMs = performance.now()
+          // A machine that slept has not waited.
+          if (nowMs - dueMs > SLEPT_MS) sinceMs = nowMs
+          const leftMs = timeoutMs - (nowMs - Math.max(sinceMs, progressMs()))
+          if (leftMs > 0) look(leftMs + 1)
+          else reject(new VfsError('ETIMEDOUT', 'no byte arrived in time'))
+        }, inMs)
       }
-      timer = setTimeout(check, timeoutMs)
+      look(timeoutMs)
     })
     try {
       const result = await Promise.race([promise, limit])
       state.timedOutMs = undefined
       return result
     } catch (error) {
-      if (isErrno(error, 'ETIMEDOUT') || isWeiyunError(error, 'TIMEOUT'))
+      const hasSlept = performance.now() - startMs > timeoutMs + SLEPT_MS
+      if (!hasSlept && (isErrno(error, 'ETIMEDOUT') || isWeiyunError(error, 'TIMEOUT')))
         state.timedOutMs = performance.now()
       throw error
     } finally {
