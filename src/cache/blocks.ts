@@ -116,13 +116,15 @@ export class BlockCache {
 
   /** True when every block is here. */
   complete(content: ContentId): boolean {
-    const last = this.#fullSegments(content, 0).at(-1)
-    return content.size === 0 || last?.end === blockCount(content)
+    const end = this.#fullSegments(content, 0).at(-1)?.end ?? 0
+    return end === blockCount(content)
   }
 
   /** Where all the bytes are, in order; undefined unless every block is here. */
   parts(content: ContentId): FilePart[] | undefined {
-    return this.complete(content) ? this.partsFrom(content, 0) : undefined
+    const parts = this.partsFrom(content, 0)
+    const bytes = parts.reduce((sum, { length }) => sum + length, 0)
+    return bytes === content.size ? parts : undefined
   }
 
   /** Where the bytes from `offset` on are, in order, as far as files are full without a gap. */

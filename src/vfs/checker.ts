@@ -102,7 +102,8 @@ export class Checker {
     }
     // What this disk has lost is fetched again, and is nobody's error.
     if (await this.#blocks.dropDamaged(content)) return
-    await this.spoil(content)
+    // What could not be hashed has not proved wrong.
+    if (sha1 !== undefined) await this.spoil(content)
   }
 
   /** Hashes what has arrived of a content without a gap. */

@@ -8,7 +8,7 @@ import { StateError, StateFile } from '../cache/state.ts'
 import type { DirInode, FileInode } from './inode.ts'
 import { sideName } from './names.ts'
 import type { Tree } from './tree.ts'
-import type { Writer } from './writer.ts'
+import { predecessorOf, type Writer } from './writer.ts'
 
 /**
  * Opens the state file; a damaged one is set aside, and what matters is rebuilt from the staging
@@ -131,7 +131,7 @@ async function takeUp(parts: RecoverParts, id: string): Promise<void> {
   file.promised = true
   file.unsure = true
   // Before a listing shows that one beside ours.
-  file.predecessor = (description.extra ?? undefined) as unknown as FileInode['predecessor']
+  file.predecessor = predecessorOf(description)
   file.own.mtime = seconds(description.mtimeMs)
   file.own.atime = seconds(description.atimeMs)
   if (description.mode !== undefined) file.own.mode = description.mode

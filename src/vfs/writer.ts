@@ -5,7 +5,7 @@ import type { Logger } from '../base/log.ts'
 import type { BlockCache } from '../cache/blocks.ts'
 import { digestsOf } from '../cache/digest.ts'
 import type { Hasher } from '../cache/hasher.ts'
-import type { StagedAbout, StagedFile, StagingArea } from '../cache/staging.ts'
+import type { StagedAbout, StagedDescription, StagedFile, StagingArea } from '../cache/staging.ts'
 import type { StateFile } from '../cache/state.ts'
 import { isWeiyunError, type UploadSource, WeiyunError } from '../weiyun/index.ts'
 import type { Checker } from './checker.ts'
@@ -499,8 +499,7 @@ export class Writer {
       else this.#promised.delete(staged.id)
       file.stagedSize = staged.size
       file.base = staged.description.base as unknown as RemoteFile | undefined
-      file.predecessor = (staged.description.extra ??
-        undefined) as unknown as FileInode['predecessor']
+      file.predecessor = predecessorOf(staged.description)
       return staged
     }
     const base = baseOf(file)
@@ -528,3 +527,8 @@ type Base = (file: FileInode) => RemoteFile | undefined
 
 const remoteOf: Base = (file) => file.remote
 const nothing: Base = () => undefined
+
+/** What `Writer` noted in a staged file of the version that its bytes are to replace. */
+export function predecessorOf({ extra }: StagedDescription): FileInode['predecessor'] {
+  return (extra ?? undefined) as unknown as FileInode['predecessor']
+}

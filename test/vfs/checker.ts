@@ -103,3 +103,15 @@ t.test('what was hashed and has come anew since is hashed anew', async (t) => {
     t.equal(blocks.verified(CONTENT), isRight)
   }
 })
+
+t.test('what cannot be hashed, as at the end of the program, is not called wrong', async (t) => {
+  const { blocks, hasher, checker, arrive, forgotten } = await openRig(t)
+  await arrive(0, SEGMENT_BLOCKS)
+  await arrive(SEGMENT_BLOCKS, BLOCKS)
+  const check = checker.check(CONTENT)
+  await hasher.close()
+  await check
+  t.notOk(blocks.verified(CONTENT))
+  t.ok(blocks.complete(CONTENT), 'it stays, to be checked another time')
+  t.equal(checker.spoiledSoFar(CONTENT) + forgotten(), 0)
+})

@@ -1,45 +1,16 @@
 // What write-back does with a file that is renamed while it is at work on it.
-import { constants } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { silentLogger } from '../../src/base/log.ts'
-import { Vfs } from '../../src/vfs/vfs.ts'
+import type { Vfs } from '../../src/vfs/vfs.ts'
 import { MemoryDrive } from '../fixtures/memory-drive.ts'
-
-const OPTIONS = {
-  dirTtlMs: 60_000,
-  writeBackMs: 60_000,
-  fsync: 'local',
-  root: '/',
-  readOnly: false,
-  localOnly: [],
-  cacheSize: 2 ** 30,
-  timeoutMs: 15_000,
-  uid: 0,
-  gid: 0,
-  umask: 0o022,
-} as const
-
-async function write(vfs: Vfs, path: string, text: string): Promise<void> {
-  const { fh } = await vfs.create(path, 0o644, constants.O_RDWR)
-  await vfs.files.write(fh, Buffer.from(text), 0)
-  await vfs.files.flush(fh)
-  await vfs.files.release(fh)
-}
+import { openVfs, vfsDir, writeNew } from '../fixtures/vfs.ts'
 
 async function openDrive(t: Test): Promise<{ drive: MemoryDrive; vfs: Vfs }> {
-  const dir = await mkdtemp(join(tmpdir(), 'wm-renamed-'))
+  const dir = await vfsDir(t)
   const drive = new MemoryDrive()
   for (const name of ['one', 'two', 'three']) drive.mkdir('main', name)
-  const parts = { stateDir: dir, cacheDir: join(dir, 'cache'), log: silentLogger, options: OPTIONS }
-  const vfs = await Vfs.open({ drive, ...parts })
-  t.teardown(async () => {
-    await vfs.close()
-    await rm(dir, { recursive: true })
-  })
+  const vfs = await openVfs(dir, drive)
+  t.teardown(() => vfs.close())
   for (const name of ['one', 'two', 'three']) await vfs.readdir(`/${name}`)
   return { drive, vfs }
 }
@@ -52,7 +23,7 @@ function files(drive: MemoryDrive): [string, string][] {
 
 t.test('a name that another device took is yielded only by who still has it', async (t) => {
   const { drive, vfs } = await openDrive(t)
-  await write(vfs, '/one/file', 'ours')
+  await writeNew(vfs, '/one/file', 'ours')
 
   // The first attempt fails, and another device's file is seen. The second looks for what the first
   // has left, and meanwhile the user renames his own.
@@ -97,7 +68,7 @@ for (const [words, [act, left]] of Object.entries(AFTERWARDS)) {
       `${words} before anybody heard that it was moved${looks ? ', and seen' : ''}`,
       async (t) => {
         const { drive, vfs } = await openDrive(t)
-        await write(vfs, '/one/file', 'ours')
+        await writeNew(vfs, '/one/file', 'ours')
         await vfs.sync()
         let acting: Promise<unknown> | undefined
         const change = async (): Promise<void> => {
@@ -129,3 +100,37 @@ for (const [words, [act, left]] of Object.entries(AFTERWARDS)) {
     )
   }
 }
+
+t.test('a name that one of ours is just leaving is no conflict', async (t) => {
+  const { drive, vfs } = await openDrive(t)
+  for (const name of ['first', 'second']) await writeNew(vfs, `/one/${name}`, name)
+  await vfs.sync()
+
+  // The first has the name, without our having heard, and is to leave it; the second is to get it.
+  const [moved, heard] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  let refused = 0
+  const move = drive.move.bind(drive)
+  drive.move = async (item, to, name) => {
+    const isFirst = name === 'name' && item.entry.name === 'first'
+    await move(item, to, name).catch((error: unknown) => {
+      refused++
+      sleep(200).then(heard.resolve) // until the place was looked at
+      throw error
+    })
+    if (!isFirst) return
+    moved.resolve()
+    await heard.promise
+  }
+  await vfs.rename('/one/first', '/one/name', 0)
+  const synced = vfs.sync()
+  await moved.promise
+  await vfs.rename('/one/name', '/one/elsewhere', 0)
+  await vfs.rename('/one/second', '/one/name', 0)
+  await synced
+  await vfs.sync()
+  t.ok(refused > 0, 'the name was taken for a while')
+  t.same(files(drive).sort(), [
+    ['one/elsewhere', 'first'],
+    ['one/name', 'second'],
+  ])
+})

@@ -7,30 +7,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { silentLogger } from '../../src/base/log.ts'
 import { isErrno } from '../../src/vfs/error.ts'
-import { type Opened, Vfs } from '../../src/vfs/vfs.ts'
+import type { Opened, Vfs } from '../../src/vfs/vfs.ts'
 import { MemoryDrive } from '../fixtures/memory-drive.ts'
 import { Random } from '../fixtures/random.ts'
+import { openVfs } from '../fixtures/vfs.ts'
 
 const ROUNDS = Number(process.env.WEIYUN_TEST_ROUNDS ?? 8)
 const STEPS = 40
 const STUCK_MS = 15_000
 const NAMES = ['a', 'b', 'c', 'd', 'e f']
-
-const OPTIONS = {
-  dirTtlMs: 0,
-  writeBackMs: 1,
-  fsync: 'local',
-  root: '/',
-  readOnly: false,
-  localOnly: [],
-  cacheSize: 2 ** 30,
-  timeoutMs: 15_000,
-  uid: 0,
-  gid: 0,
-  umask: 0o022,
-} as const
 
 class TwoSides {
   readonly random: Random
@@ -54,15 +40,7 @@ class TwoSides {
   }
 
   async start(): Promise<void> {
-    const { drive, dir } = this
-    const parts = {
-      drive,
-      stateDir: dir,
-      cacheDir: join(dir, 'cache'),
-      log: silentLogger,
-      options: OPTIONS,
-    }
-    this.vfs = await Vfs.open(parts)
+    this.vfs = await openVfs(this.dir, this.drive, { dirTtlMs: 0, writeBackMs: 1 })
   }
 
   async restart(): Promise<void> {
