@@ -41,7 +41,7 @@ const CALM_BYTES = MiB
 /** After a read in vain, the next one within this time, in ms, waits no longer than that. */
 const AGAIN_MS = 2_000
 const AGAIN_TIMEOUT_MS = 250
-/** A timer that is later than this was not late for want of a processor, in ms. */
+/** A wait that took so much longer than it may, in ms, was not one. */
 const SLEPT_MS = 1_000
 
 /** A content is fetched for a check in pieces of this size. */
@@ -269,29 +269,23 @@ export class Reader {
    */
   async #wait<T>(promise: Promise<T>, state: ReadState, progressMs: () => number): Promise<T> {
     const startMs = performance.now()
-    let sinceMs = startMs
     const isAgain = state.timedOutMs !== undefined && startMs - state.timedOutMs < AGAIN_MS
     const timeoutMs = isAgain ? Math.min(AGAIN_TIMEOUT_MS, this.#timeoutMs) : this.#timeoutMs
     let timer: NodeJS.Timeout | undefined
     const limit = new Promise<never>((_, reject) => {
-      const look = (inMs: number): void => {
-        const dueMs = performance.now() + inMs
-        timer = setTimeout(() => {
-          const nowMs = performance.now()
-          // A machine that slept has not waited.
-          if (nowMs - dueMs > SLEPT_MS) sinceMs = nowMs
-          const leftMs = timeoutMs - (nowMs - Math.max(sinceMs, progressMs()))
-          if (leftMs > 0) look(leftMs + 1)
-          else reject(new VfsError('ETIMEDOUT', 'no byte arrived in time'))
-        }, inMs)
+      const check = (): void => {
+        const idleMs = performance.now() - Math.max(startMs, progressMs())
+        if (idleMs >= timeoutMs) reject(new VfsError('ETIMEDOUT', 'no byte arrived in time'))
+        else timer = setTimeout(check, timeoutMs - idleMs + 1)
       }
-      look(timeoutMs)
+      timer = setTimeout(check, timeoutMs)
     })
     try {
       const result = await Promise.race([promise, limit])
       state.timedOutMs = undefined
       return result
     } catch (error) {
+      // A machine that slept has not waited.
       const hasSlept = performance.now() - startMs > timeoutMs + SLEPT_MS
       if (!hasSlept && (isErrno(error, 'ETIMEDOUT') || isWeiyunError(error, 'TIMEOUT')))
         state.timedOutMs = performance.now()

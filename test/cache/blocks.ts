@@ -271,6 +271,18 @@ t.test('adopts nothing that does not fit, and says nothing', async (t) => {
   await cache.close()
 })
 
+t.test('what was never verified gives way to a file that is right', async (t) => {
+  const dir = t.testdir({})
+  const { cache } = await openCache(dir)
+  const content = contentOf('ours', 3 * BLOCK_SIZE + 7)
+  for (let index = 0; index < 4; index++)
+    await cache.put(content, index, Buffer.alloc(index < 3 ? BLOCK_SIZE : 7, 'wrong'))
+  await writeFile(join(dir, 'staged'), content.bytes)
+  await cache.adopt(content, join(dir, 'staged'), 0, content.crcs)
+  t.ok(isSame(await cache.read(content, 0, content.size), content.bytes))
+  await cache.close()
+})
+
 t.test('a lost index means an empty cache, and no file is left behind', async (t) => {
   const dir = t.testdir({})
   const content = contentOf('a', 3 * BLOCK_SIZE)

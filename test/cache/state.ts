@@ -61,8 +61,7 @@ t.test('nothing is sealed while the file is open, nor after a crash', async (t) 
   const then = join(dir, 'then.db')
   for (const suffix of ['', '-wal']) copyFileSync(path + suffix, then + suffix)
   await state.close()
-  // The power failed before the disk knew that the seal was off; or a program wrote to it that
-  // knows of no seals.
+  // The power failed before the disk knew that the seal was off.
   writeFileSync(`${then}.seal`, seal)
   const afterCrash = await StateFile.open(then)
   t.equal(afterCrash.getMeta('key'), '"value"')
@@ -86,4 +85,16 @@ t.test('after a crash, values that nobody can read are noticed', async (t) => {
     if (what === 'nothing') await (await StateFile.open(path)).close()
     else await t.rejects(StateFile.open(path), /cannot be read/, what)
   }
+})
+
+t.test('a program that knows nothing of seals may have written to it', async (t) => {
+  const path = await closedFile(await tempDir(t))
+  const seal = readFileSync(`${path}.seal`)
+  const other = new DatabaseSync(path)
+  other.exec(`INSERT INTO meta VALUES ('key', '"value"')`)
+  other.close()
+  writeFileSync(`${path}.seal`, seal)
+  const state = await StateFile.open(path)
+  t.equal(state.getMeta('key'), '"value"')
+  await state.close()
 })

@@ -59,7 +59,8 @@ const spoil = (block: Buffer): void => {
 
 t.test('right, whatever the order in which it arrives', async (t) => {
   for (const order of ['forwards', 'backwards']) {
-    const { blocks, checker, arrive, forgotten } = await openRig(t)
+    const { blocks, hasher, checker, arrive, forgotten } = await openRig(t)
+    const hashWhole = t.capture(hasher, 'sha1', hasher.sha1)
     const ranges: [number, number][] = []
     for (let at = 0; at < BLOCKS; at += 100) ranges.push([at, Math.min(at + 100, BLOCKS)])
     for (const [first, end] of order === 'forwards' ? ranges : ranges.reverse()) {
@@ -68,6 +69,7 @@ t.test('right, whatever the order in which it arrives', async (t) => {
     }
     await checker.check(CONTENT)
     t.ok(blocks.verified(CONTENT), order)
+    t.equal(hashWhole().length, order === 'forwards' ? 0 : 1, 'hashed once, as it came or at last')
     t.equal(forgotten(), 0)
   }
 })
