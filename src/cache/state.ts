@@ -9,8 +9,8 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { crashPoint } from '../base/crash.ts'
 import { breakSeal, seal } from './seal.ts'
 
-/** Layout of the tables below; a file with a higher number is refused. */
-export const STATE_VERSION = 1
+/** Layout of the tables below; a file with a higher number is refused, an older one migrated. */
+export const STATE_VERSION = 2
 
 export type Seconds = readonly [seconds: number, nanoseconds: number]
 
@@ -61,6 +61,8 @@ export interface InodeRow {
   error: string | null
   resume: string | null
   localonly: number
+  /** JSON: inode numbers of the directories to which a move was begun and not heard of again. */
+  strays: string | null
 }
 
 const COLUMNS = [
@@ -87,6 +89,7 @@ const COLUMNS = [
   'error',
   'resume',
   'localonly',
+  'strays',
 ] as const satisfies (keyof InodeRow)[]
 
 const SCHEMA = `
@@ -96,7 +99,7 @@ CREATE TABLE inode (
   rparent INTEGER, rname TEXT, rid TEXT, rversion TEXT, rsize INTEGER, sha1 TEXT, md5 TEXT,
   rctime INTEGER, rmtime INTEGER, listed INTEGER NOT NULL, stamp TEXT, own TEXT,
   staged TEXT, promised INTEGER NOT NULL, size INTEGER, changed INTEGER, error TEXT, resume TEXT,
-  localonly INTEGER NOT NULL
+  localonly INTEGER NOT NULL, strays TEXT
 );
 CREATE UNIQUE INDEX inode_place ON inode (parent, name) WHERE parent IS NOT NULL;
 CREATE INDEX inode_rplace ON inode (rparent, rname) WHERE rparent IS NOT NULL;
@@ -105,6 +108,7 @@ CREATE INDEX inode_changed ON inode (ino) WHERE changed IS NOT NULL;
 CREATE INDEX inode_staged ON inode (staged) WHERE staged IS NOT NULL;
 CREATE TABLE discard (staged TEXT PRIMARY KEY) WITHOUT ROWID;
 `
+const TO_VERSION_2 = 'ALTER TABLE inode ADD COLUMN strays TEXT;'
 
 // Not INSERT OR REPLACE: that would answer a clash of places by silently deleting the other row.
 const ASSIGN = COLUMNS.filter((column) => column !== 'ino')
@@ -161,7 +165,10 @@ export class StateFile {
       if (version > STATE_VERSION) {
         throw new StateError(`${path} was written by a newer version (${version}) of weiyun-mount`)
       }
-      if (version === 0) db.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${STATE_VERSION}; COMMIT`)
+      if (version < STATE_VERSION) {
+        const change = version === 0 ? SCHEMA : TO_VERSION_2
+        db.exec(`BEGIN; ${change} PRAGMA user_version = ${STATE_VERSION}; COMMIT`)
+      }
       if (sealed === 'none') checkStructure(db, path)
       return new StateFile(db, path)
     } catch (error) {
@@ -338,6 +345,7 @@ const ILLEGIBLE = `
 SELECT (SELECT count(*) FROM meta WHERE value <> '' AND NOT json_valid(value))
   + (SELECT count(*) FROM inode WHERE own IS NOT NULL AND NOT json_valid(own))
   + (SELECT count(*) FROM inode WHERE resume IS NOT NULL AND NOT json_valid(resume))
+  + (SELECT count(*) FROM inode WHERE strays IS NOT NULL AND NOT json_valid(strays))
   + (SELECT count(*) FROM inode WHERE kind NOT IN ('dir', 'file')) AS count
 `
 

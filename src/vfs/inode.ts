@@ -147,6 +147,7 @@ export function fromRow(row: InodeRow): Inode {
   inode.mtimeMs = row.rmtime ?? 0
   inode.changedMs = row.changed ?? undefined
   inode.error = row.error ?? undefined
+  if (row.strays !== null) inode.strays = new Set(JSON.parse(row.strays) as number[])
   inode.stored = true
   return inode
 }
@@ -212,5 +213,6 @@ export function toRow(inode: Inode): InodeRow {
     error: inode.error ?? null,
     resume: inode.attempt === undefined ? null : JSON.stringify(inode.attempt),
     localonly: file?.localOnly ? 1 : 0,
+    strays: inode.strays === undefined ? null : JSON.stringify([...inode.strays]),
   }
 }

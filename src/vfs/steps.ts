@@ -321,7 +321,11 @@ export class Steps {
   async #move(inode: Inode, dir: DirInode, name: string): Promise<void> {
     const item = this.#item(inode)
     const from = inode.remote === undefined ? undefined : this.#tree.dir(inode.remote.parent)
-    if (from !== dir) inode.strays = new Set(inode.strays).add(dir.ino)
+    if (from !== dir) {
+      inode.strays = new Set(inode.strays).add(dir.ino)
+      this.#tree.save(inode)
+    }
+    crashPoint('move:begins')
     try {
       await this.#drive.move(item, this.#refOf(dir), name, this.#background)
       crashPoint('move:replied')

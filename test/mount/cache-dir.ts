@@ -133,15 +133,15 @@ mountTest(
   },
 )
 
-mountTest(t, "a newer program's cache or state is refused, and not touched", async (t) => {
+mountTest(t, "a newer program's cache or state is refused, and not touched; an older one's is migrated", async (t) => {
   const rig = await Rig.open(t, { args: [...LATER, '--drain', '0'] })
   await writeFile(rig.path('unsent'), 'precious')
   await rig.stop()
   const format = join(await rig.cacheDir, 'format.json')
   const before = await readFile(format)
-  const setVersion = async (version: number) => {
+  const change = async (sql: string) => {
     const db = new DatabaseSync(await rig.stateFile)
-    db.exec(`PRAGMA user_version = ${version}`)
+    db.exec(sql)
     db.close()
   }
   const fingerprint = async () => {
@@ -157,11 +157,12 @@ mountTest(t, "a newer program's cache or state is refused, and not touched", asy
   t.equal(await fingerprint(), found)
   await writeFile(format, before)
 
-  await setVersion(99)
+  await change('PRAGMA user_version = 99')
   found = await fingerprint()
   t.match(await start(), { code: 78, stderr: /newer/ }, 'state')
   t.equal(await fingerprint(), found)
-  await setVersion(1)
+  // As an older program would have left it.
+  await change('ALTER TABLE inode DROP COLUMN strays; PRAGMA user_version = 1')
 
   await rig.start()
   t.equal(await text(rig.path('unsent')), 'precious')

@@ -1,18 +1,20 @@
 // What write-back does with a file that is renamed while it is at work on it.
+import { cpSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { Vfs } from '../../src/vfs/vfs.ts'
 import { MemoryDrive } from '../fixtures/memory-drive.ts'
 import { openVfs, vfsDir, writeNew } from '../fixtures/vfs.ts'
 
-async function openDrive(t: Test): Promise<{ drive: MemoryDrive; vfs: Vfs }> {
+async function openDrive(t: Test): Promise<{ drive: MemoryDrive; vfs: Vfs; dir: string }> {
   const dir = await vfsDir(t)
   const drive = new MemoryDrive()
   for (const name of ['one', 'two', 'three']) drive.mkdir('main', name)
   const vfs = await openVfs(dir, drive)
   t.teardown(() => vfs.close())
   for (const name of ['one', 'two', 'three']) await vfs.readdir(`/${name}`)
-  return { drive, vfs }
+  return { drive, vfs, dir }
 }
 
 function files(drive: MemoryDrive): [string, string][] {
@@ -99,6 +101,32 @@ for (const [words, [act, left]] of Object.entries(AFTERWARDS)) {
       },
     )
   }
+}
+
+for (const [words, [act, left]] of Object.entries(AFTERWARDS)) {
+  t.test(`${words} after a crash in the middle of the move`, async (t) => {
+    const { drive, vfs, dir } = await openDrive(t)
+    await writeNew(vfs, '/one/file', 'ours')
+    await vfs.sync()
+    const then = join(await vfsDir(t), 'then')
+    let moves = 0
+    drive.fault = (command) => {
+      if (command !== 'move' || moves++ > 0) return undefined
+      cpSync(dir, then, { recursive: true })
+      return 'after'
+    }
+    await vfs.rename('/one/file', '/two/file', 0)
+    await vfs.sync()
+
+    const next = await openVfs(then, drive)
+    t.teardown(() => next.close())
+    await act(next)
+    await next.sync()
+    t.same(
+      files(drive).map(([path]) => path),
+      left,
+    )
+  })
 }
 
 t.test('a name that one of ours is just leaving is no conflict', async (t) => {
