@@ -133,7 +133,7 @@ mountTest(
   },
 )
 
-mountTest(t, "a newer program's cache or state is refused, and not touched; an older one's is migrated", async (t) => {
+mountTest(t, "a newer program's cache or state is refused, an older one's migrated", async (t) => {
   const rig = await Rig.open(t, { args: [...LATER, '--drain', '0'] })
   await writeFile(rig.path('unsent'), 'precious')
   await rig.stop()
