@@ -4,7 +4,6 @@
 // Promises: `extents` never names a byte that is not on disk as written. Operations on overlapping
 // ranges happen in the order of the calls; all others run in parallel. What `describe` has written
 // stays readable whatever happens to the next description.
-import { writeSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncDir } from '../base/atomic.ts'
@@ -26,9 +25,6 @@ import {
  * With more ranges than this the owner should fill gaps, before the description outgrows its slot.
  */
 export const EXTENTS_MAX = 1000
-
-/** Writing so little into the page cache takes less time than asking a thread for it. */
-const AT_ONCE_BYTES = 16 * 1024
 
 /** What the caller of `create` has reserved: the first page of each slot. */
 export const HEADER_BYTES = 2 * PAGE_BYTES
@@ -306,11 +302,12 @@ export class StagedFile {
 
   async #writeAll(data: Buffer, start: number, written: (done: number) => void): Promise<void> {
     for (let done = 0; done < data.length; ) {
-      const args = [data, done, data.length - done, start + done] as const
-      const bytesWritten =
-        data.length <= AT_ONCE_BYTES
-          ? writeSync(this.#handle.fd, ...args)
-          : (await this.#handle.write(...args)).bytesWritten
+      const { bytesWritten } = await this.#handle.write(
+        data,
+        done,
+        data.length - done,
+        start + done,
+      )
       if (bytesWritten === 0) throw unusable(this.id, 'takes no more bytes')
       done += bytesWritten
       written(done)

@@ -82,8 +82,6 @@ export class DirInode extends BaseInode {
    */
   listed = false
   stamp: string | undefined
-  /** The last listing met changes of our own on their way: of those entries it tells nothing. */
-  crossed = false
   /** Seen children by name; undefined until loaded from the state file. */
   children: Map<string, number> | undefined
   /** The service is being asked for its entries. */

@@ -23,6 +23,8 @@ import type { Snapshot, Writer } from './writer.ts'
 
 /** How much later than its connection's end a request may still take effect. */
 const LATE_MS = 500
+/** So often a name that no listing shows is asked for again before it is given up. */
+const REFUSALS_MAX = 3
 /** How far the service's clock may be off. */
 const CLOCK_SKEW_MS = 5 * 60_000
 
@@ -45,6 +47,8 @@ export class Steps {
   readonly #writer: Writer
   readonly #drive: Drive
   readonly #onProgress: (file: FileInode, sent: number) => void
+  /** Names that were refused although no listing shows who has them, and how often. */
+  readonly #refused = new WeakMap<Inode, { name: string; times: number }>()
   /** How commands are given: nobody waits for them, until the end of the mount. */
   readonly #background: CallOptions
 
@@ -402,10 +406,20 @@ export class Steps {
     const occupant = this.#tree.occupant(dir, this.#tree.serviceName(inode))
     // Nobody's but ours, and it will leave.
     if (occupant !== inode && occupant?.changedMs !== undefined) return
-    // Or it is one of ours that is being changed just now, of which the listing tells nothing.
-    if (occupant === undefined && dir.crossed && !dir.shadows?.has(inode.name))
+    // Or it was one of ours on its way through: a move with a new name may take two commands. What
+    // no listing shows goes on being asked for, but not for ever.
+    const isFree = occupant === undefined && !dir.shadows?.has(inode.name)
+    if (isFree && this.#refusals(inode) <= REFUSALS_MAX)
       throw new VfsError('EBUSY', 'what had the name on the service is on its way')
     this.#listings.yieldName(inode)
+  }
+
+  /** How often the service has refused an entry the name that it has now, this time included. */
+  #refusals(inode: Inode): number {
+    const before = this.#refused.get(inode)
+    const times = before?.name === inode.name ? before.times + 1 : 1
+    this.#refused.set(inode, { name: inode.name, times })
+    return times
   }
 
   /**

@@ -387,7 +387,14 @@ export class WriteBack {
     this.#log.debug({ step: step.do, ino, path, there: remote?.name, to }, 'step')
   }
 
+  #noteEnd({ ino, remote }: Inode): void {
+    if (!this.#log.isLevelEnabled('debug')) return
+    const id = remote && ('id' in remote ? remote.id : remote.key)
+    this.#log.debug({ ino, there: remote?.name, id }, 'step taken')
+  }
+
   #succeeded(inode: Inode): void {
+    this.#noteEnd(inode)
     inode.busy = false
     this.#failures.delete(inode.ino)
     this.#refusals.delete(inode.ino)

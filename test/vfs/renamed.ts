@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { Vfs } from '../../src/vfs/vfs.ts'
+import { WeiyunError } from '../../src/weiyun/index.ts'
 import { MemoryDrive } from '../fixtures/memory-drive.ts'
 import { openVfs, vfsDir, writeNew } from '../fixtures/vfs.ts'
 
@@ -161,4 +162,36 @@ t.test('a name that one of ours is just leaving is no conflict', async (t) => {
     ['one/elsewhere', 'first'],
     ['one/name', 'second'],
   ])
+})
+
+t.test('a name is refused that nobody has by the time one looks: no conflict', async (t) => {
+  const { drive, vfs } = await openDrive(t)
+  await writeNew(vfs, '/one/file', 'ours')
+  await vfs.sync()
+  const move = drive.move.bind(drive)
+  let refusals = 2
+  drive.move = async (item, to, name) => {
+    if (refusals-- > 0) throw new WeiyunError('EXISTS', 'the name is taken')
+    return move(item, to, name)
+  }
+  await vfs.rename('/one/file', '/one/name', 0)
+  await vfs.sync()
+  t.same(files(drive), [['one/name', 'ours']])
+})
+
+t.test('a name that is refused for ever is given up', async (t) => {
+  const { drive, vfs } = await openDrive(t)
+  await writeNew(vfs, '/one/file', 'ours')
+  await vfs.sync()
+  const move = drive.move.bind(drive)
+  drive.move = async (item, to, name) => {
+    if (name === 'name') throw new WeiyunError('EXISTS', 'the name is taken')
+    return move(item, to, name)
+  }
+  await vfs.rename('/one/file', '/one/name', 0)
+  await vfs.sync()
+  const [[path = '', content] = []] = files(drive)
+  t.match(path, /^one\/name \(conflict .*\)$/)
+  t.equal(content, 'ours')
+  t.ok(await vfs.getattr(`/${path}`))
 })
