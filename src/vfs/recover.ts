@@ -107,7 +107,7 @@ function checkStaged(
     tree.touch(file)
     return
   }
-  file.error = LOST
+  if (file.stagedSize > 0) file.error = LOST
   tree.save(file)
 }
 

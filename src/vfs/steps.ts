@@ -121,6 +121,8 @@ export class Steps {
 
   async #upload(file: FileInode, dir: DirInode, signal: AbortSignal): Promise<void> {
     try {
+      // An empty file is whole without its bytes; but the service may have got more of it since.
+      if (file.lost && file.size === 0) await this.#refreshAround(file, dir)
       await this.#sendSnapshot(file, dir, signal)
     } catch (error) {
       if (!isErrno(error, 'ESTALE')) throw error

@@ -488,7 +488,8 @@ export class Writer {
   }
 
   async #open(file: FileInode, baseOf: Base): Promise<StagedFile> {
-    if (file.stagedId !== undefined) {
+    const isWhole = file.lost && file.stagedSize === 0
+    if (file.stagedId !== undefined && !isWhole) {
       const staged = await this.#staging.open(file.stagedId).catch((error: unknown) => {
         if (!isErrno(error, 'ENOENT')) throw error
         throw new VfsError('EIO', 'its unsent bytes are missing', { cause: error })

@@ -162,7 +162,7 @@ mountTest(t, 'staged files are gone: the old version is seen, or an error', asyn
     args: LATER,
     prepare: (admin) => admin.put({ path: 'old', content: Buffer.from('old content') }),
   })
-  await rig.run('echo edited > old; echo new > new; echo other > other')
+  await rig.run('echo edited > old; echo new > new; echo other > other; : > empty; : > grown')
   await rig.kill()
   const staging = join(await rig.cacheDir, 'staging')
   for (const name of await readdir(staging)) {
@@ -174,29 +174,35 @@ mountTest(t, 'staged files are gone: the old version is seen, or an error', asyn
   t.equal(await errno(readFile(rig.path('new'))), 'EIO')
   const { pending } = await rig.status()
   t.same(pending.map(({ path, state }) => [path, state]).sort(), [
+    ['/empty', 'waiting'],
+    ['/grown', 'waiting'],
     ['/new', 'error'],
     ['/other', 'error'],
   ])
-  await rig.run('mv other renamed; echo again > renamed; rm new')
+  await rig.run('mv other renamed; echo again > renamed; rm new; echo more >> grown')
   await rig.sync()
-  t.same(rig.remoteNames(), ['old', 'renamed'])
+  t.same(rig.remoteNames(), ['empty', 'grown', 'old', 'renamed'])
   t.equal(await rig.remoteText('renamed'), 'again\n')
+  t.equal(await rig.remoteText('grown'), 'more\n')
+  t.equal(await rig.remoteText('empty'), '')
 })
 
 mountTest(t, 'staged files are gone that the service has got', async (t) => {
   const rig = await Rig.open(t, { args: LATER })
-  await rig.run('echo new > new')
+  await rig.run('echo new > new; : > empty')
   await rig.kill()
   const staging = join(await rig.cacheDir, 'staging')
   for (const name of await readdir(staging)) {
     if (name !== 'recovered') await rm(join(staging, name))
   }
   await rig.admin.put({ path: 'new', content: Buffer.from('new\n') })
+  await rig.admin.put({ path: 'empty', content: Buffer.from('not any more') })
   await rig.start()
-  t.same(await names(rig.path()), ['new'])
+  t.same(await names(rig.path()), ['empty', 'new'])
   await until(async () => (await rig.status()).pending.length === 0, 'the listing to tell')
   t.equal(await text(rig.path('new')), 'new\n')
-  t.same(rig.remoteNames(), ['new'])
+  t.equal(await text(rig.path('empty')), 'not any more')
+  t.same(rig.remoteNames(), ['empty', 'new'])
 })
 
 mountTest(
