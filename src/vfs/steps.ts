@@ -345,7 +345,7 @@ export class Steps {
       }
       if (!isWeiyunError(error, 'EXISTS', 'NOT_FOUND')) throw error
       // The target first: a move that got through before a crash must not be taken for a removal.
-      await this.#refreshAround(inode, dir)
+      if (!(await this.#lookFor(inode, dir))) return
       inode.strays = undefined
       if (from !== undefined && from !== dir) await this.#refreshAround(inode, from)
       if (isWeiyunError(error, 'EXISTS')) await this.#settleName(inode, dir)
@@ -356,11 +356,21 @@ export class Steps {
   async #locate(inode: Inode): Promise<void> {
     for (const ino of inode.strays ?? []) {
       const dir = this.#tree.get(ino)
-      if (dir?.kind === 'dir' && this.#listings.ref(dir) !== undefined)
-        await this.#refreshAround(inode, dir)
+      const isThere = dir?.kind === 'dir' && this.#listings.ref(dir) !== undefined
+      if (isThere && !(await this.#lookFor(inode, dir))) return
     }
     inode.strays = undefined
     this.#tree.settle(inode)
+  }
+
+  /**
+   * False: it was changed here meanwhile, so the listing was not asked about it (see
+   * `Tree.clock`).
+   */
+  async #lookFor(inode: Inode, dir: DirInode): Promise<boolean> {
+    const { touched } = inode
+    await this.#refreshAround(inode, dir)
+    return inode.touched === touched
   }
 
   /**

@@ -130,6 +130,26 @@ for (const [words, [act, left]] of Object.entries(AFTERWARDS)) {
   })
 }
 
+t.test('moved on while one looks for it: it is looked for again', async (t) => {
+  const { drive, vfs } = await openDrive(t)
+  await writeNew(vfs, '/one/file', 'ours')
+  await vfs.sync()
+  let moves = 0
+  drive.fault = (command) => (command === 'move' && moves++ === 0 ? 'after' : undefined)
+  let looks = 0
+  const list = drive.list.bind(drive)
+  drive.list = async (dir, options) => {
+    const listing = await list(dir, options)
+    if (moves > 0 && looks++ === 0) await vfs.rename('/two/file', '/one/again', 0)
+    return listing
+  }
+  await vfs.rename('/one/file', '/two/file', 0)
+  await vfs.sync()
+  t.ok(looks > 0)
+  t.same(files(drive), [['one/again', 'ours']])
+  t.ok(await vfs.getattr('/one/again'))
+})
+
 t.test('a name that one of ours is just leaving is no conflict', async (t) => {
   const { drive, vfs } = await openDrive(t)
   for (const name of ['first', 'second']) await writeNew(vfs, `/one/${name}`, name)
