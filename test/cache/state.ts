@@ -3,6 +3,7 @@ import {
   copyFileSync,
   existsSync,
   readFileSync,
+  rmSync,
   statSync,
   utimesSync,
   writeFileSync,
@@ -97,4 +98,20 @@ t.test('a program that knows nothing of seals may have written to it', async (t)
   const state = await StateFile.open(path)
   t.equal(state.getMeta('key'), '"value"')
   await state.close()
+})
+
+t.test('after a crash, an index that does not fit its rows is noticed', async (t) => {
+  const path = await closedFile(await tempDir(t))
+  rmSync(`${path}.seal`)
+  const good = readFileSync(path)
+  const name = `entry ${ENTRIES}`
+  let places = 0
+  for (let at = good.indexOf(name); at >= 0; at = good.indexOf(name, at + 1)) {
+    const bad = Buffer.from(good)
+    bad[at] = (bad[at] as number) ^ 2
+    writeFileSync(path, bad)
+    await t.rejects(StateFile.open(path), /damaged/, `byte ${at}`)
+    places++
+  }
+  t.ok(places >= 2, 'in the row and in an index')
 })

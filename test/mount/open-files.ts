@@ -99,6 +99,25 @@ mountTest(t, 'eight programs read one file at once', async (t) => {
   t.ok((fetched?.bytesOut ?? 0) < 22 * MiB, 'each byte came about once')
 })
 
+mountTest(t, 'what is read ahead for sixty-four streams at once is bounded', async (t) => {
+  const files = Array.from({ length: 64 }, (_, n) => `film-${n}`)
+  const rig = await Rig.open(t, {
+    prepare: (admin) => {
+      for (const [seed, path] of files.entries()) admin.pretend({ path, size: 1024 * MiB, seed })
+    },
+  })
+  /** The most that the program ever had in memory, in MiB. */
+  const peak = async (): Promise<number> => {
+    const status = await readFile(`/proc/${rig.mount?.child.pid}/status`, 'utf8')
+    return Number(/^VmHWM:\s*(\d+)/m.exec(status)?.[1]) / 1024
+  }
+  await rig.run('cat film-0 | head -c 1000000 | wc -c; ls')
+  const before = await peak()
+  await rig.run('for name in *; do head -c 2500000 "$name" > /dev/null & done; wait')
+  const grown = (await peak()) - before
+  t.ok(grown < 300, `${Math.round(grown)} MiB`)
+})
+
 mountTest(t, 'read while the service moves a file: it waits for the new place', async (t) => {
   const rig = await Rig.open(t, {
     prepare: async (admin) => {
