@@ -127,6 +127,8 @@ async function takeUp(parts: RecoverParts, id: string): Promise<void> {
   const dir = path.reduce((at, part) => dirAt(tree, at, part), tree.root)
   const file = fileAt(tree, dir, name, description)
   file.stagedId = id
+  file.lost = false
+  file.error = undefined
   file.stagedSize = description.size
   file.promised = true
   file.unsure = true
@@ -150,19 +152,23 @@ function dirAt(tree: Tree, parent: DirInode, name: string): DirInode {
 }
 
 /** The entry whose bytes these are: the one they were written over, or a new one. */
-function fileAt(tree: Tree, dir: DirInode, name: string, { base }: StagedDescription): FileInode {
+function fileAt(tree: Tree, dir: DirInode, name: string, found: StagedDescription): FileInode {
   const here = tree.lookup(dir, name)
   if (here === undefined) return tree.create('file', dir, name)
-  const untouched =
-    here.kind === 'file' &&
-    here.stagedId === undefined &&
-    (base === undefined || here.remote?.sha1 === base.sha1)
-  if (here.kind === 'file' && untouched) return here
+  if (here.kind === 'file' && mayTake(here, found)) return here
   return tree.create(
     'file',
     dir,
     sideName(name, 'recovered', new Date(), (taken) => tree.lookup(dir, taken) !== undefined),
   )
+}
+
+/** It has lost its own unsent bytes, or has none and is the version that these were to replace. */
+function mayTake(file: FileInode, found: StagedDescription): boolean {
+  if (file.lost) return true
+  if (file.stagedId !== undefined) return false
+  const replaced = found.base ?? predecessorOf(found)
+  return file.remote === undefined || replaced?.sha1 === file.remote.sha1
 }
 
 function seconds(ms: number): [number, number] {

@@ -499,7 +499,7 @@ export class Steps {
     crashPoint('remove:replied')
     for (const [index, inode] of ready.entries()) {
       const error = errors[index]
-      if (error === undefined || isWeiyunError(error, 'NOT_FOUND')) this.#removed(inode)
+      if (error === undefined) this.#removed(inode)
       else if (isWeiyunError(error, 'STALE'))
         await this.#changedSince(inode).catch((cause: unknown) =>
           results.set(inode, cause as Error),

@@ -171,7 +171,7 @@ export interface Drive {
   /**
    * Removes entries into the recycle bin, in as many batches as the limits ask for. A directory
    * goes with all that is in it. A file whose version is no longer that of the item is left alone:
-   * STALE.
+   * STALE. What is gone already counts as removed; what lies elsewhere, or may, is NOT_FOUND.
    */
   remove(items: readonly RemoveItem[], options?: CallOptions): Promise<ItemError[]>
 

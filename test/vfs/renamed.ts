@@ -215,3 +215,17 @@ t.test('a name that is refused for ever is given up', async (t) => {
   t.equal(content, 'ours')
   t.ok(await vfs.getattr(`/${path}`))
 })
+
+t.test('removed while its directory moves: not found there is not gone', async (t) => {
+  const { drive, vfs } = await openDrive(t)
+  await writeNew(vfs, '/one/file', 'ours')
+  await vfs.sync()
+  const remove = drive.remove.bind(drive)
+  let misses = 1
+  drive.remove = async (items) =>
+    misses-- > 0 ? items.map(() => new WeiyunError('NOT_FOUND', 'not there')) : remove(items)
+  await vfs.unlink('/one/file')
+  await vfs.sync()
+  t.ok(misses < 0)
+  t.same(files(drive), [])
+})

@@ -5,7 +5,6 @@ import type { Logger } from '../../base/log.ts'
 import type { Call } from '../call.ts'
 import type { DirEntry, DirRef, ItemError, Listing, RemoveItem } from '../drive.ts'
 import { logBroken } from '../entries.ts'
-import { isWeiyunError } from '../errors.ts'
 import type { Fields } from '../fields.ts'
 import type { Lanes } from '../lanes.ts'
 import { RETS_ALREADY_THERE, RETS_UNCHANGED } from '../retcode.ts'
@@ -88,10 +87,7 @@ export class ClassicCommands {
     return this.#lanes.ask('commands', call, answer, recover)
   }
 
-  /**
-   * Removes a batch of one kind; a lost reply is no matter, what is gone already counts as
-   * removed.
-   */
+  /** Removes a batch of one kind; what is not found there is NOT_FOUND. */
   async remove(items: readonly RemoveItem[], call: Call): Promise<ItemError[]> {
     const isFiles = items[0]?.entry.kind === 'file'
     const cmd = isFiles ? 'batch_file_delete' : 'batch_folder_delete'
@@ -100,10 +96,9 @@ export class ClassicCommands {
     }
     return this.#lanes.ask('commands', call, async () => {
       const { body } = await this.#post(cmd, request, call)
-      return decode.decodeResults(body, items.length).map((ret) => {
-        const error = ret === 0 ? undefined : refusal(cmd, ret, { isBatch: true })
-        return isWeiyunError(error, 'NOT_FOUND') ? undefined : error
-      })
+      return decode
+        .decodeResults(body, items.length)
+        .map((ret) => (ret === 0 ? undefined : refusal(cmd, ret, { isBatch: true })))
     })
   }
 

@@ -255,7 +255,8 @@ export class ClassicDrive implements api.Drive {
   }
 
   async #remove(items: readonly api.RemoveItem[], call: Call): Promise<api.ItemError[]> {
-    return removeEntries(this.#commands, items, this.#account.limits, call)
+    const entriesOf = (dir: api.DirRef) => this.#entries(dir, call)
+    return removeEntries(this.#commands, entriesOf, items, this.#account.limits, call)
   }
 
   async #move(item: api.RemoveItem, to: api.DirRef, newName: string, call: Call): Promise<void> {

@@ -1,8 +1,8 @@
 // Removing any number of entries: cut into batches that the service takes, and taken apart further
 // where it refuses one (protocol notes, classic 4; errors 2).
-import { removeBatches } from '../batches.ts'
+import { removeBatches, tellGoneFromMisplaced } from '../batches.ts'
 import type { Call } from '../call.ts'
-import type { ItemError, Limits, RemoveItem } from '../drive.ts'
+import type { DirRef, Entry, ItemError, Limits, RemoveItem } from '../drive.ts'
 import type { ClassicCommands } from './commands.ts'
 
 /**
@@ -14,6 +14,7 @@ const QUERY_BYTES_MAX = 6 * 1024
 /** See Drive.remove. */
 export async function removeEntries(
   commands: ClassicCommands,
+  entriesOf: (dir: DirRef) => Promise<readonly Entry[]>,
   items: readonly RemoveItem[],
   { batchDeleteFilesMax, batchDeleteDirsMax }: Limits,
   call: Call,
@@ -25,6 +26,7 @@ export async function removeEntries(
     ...cutIntoBatches(ofKind('dir'), batchDeleteDirsMax, toJson),
   ]
   const errors = await removeBatches(all, (batch) => commands.remove(batch, call))
+  await tellGoneFromMisplaced(errors, entriesOf)
   return items.map((item) => errors.get(item))
 }
 

@@ -33,7 +33,7 @@ const SORT_BY_NAME = 1
 const MAKE_DIR_OPTIONS = { file_exist_option: 2, create_type: 1 }
 
 /** Results of an item that is not there any more, as the front-end counts them (errors 2). */
-const RETS_GONE: ReadonlySet<number> = new Set([0, 1019, 1020, 1026])
+const RETS_GONE: ReadonlySet<number> = new Set([1019, 1020, 1026])
 
 /** Looks whether a command whose reply was lost did its work. */
 type Recover<T> = () => Promise<T | undefined>
@@ -132,14 +132,15 @@ export class WebappCommands {
     await this.#lanes.ask('commands', call, work, recover)
   }
 
-  /** Removes a batch; a lost reply is no matter, what is gone already counts as removed. */
+  /** Removes a batch; what is not found there is NOT_FOUND. */
   async remove(items: readonly RemoveItem[], call: Call): Promise<ItemError[]> {
     return this.#lanes.ask('commands', call, async () => {
       const body = await this.#client.command(REMOVE, itemLists(items), call)
       const results = decode.decodeResults(body)
       return items.map((item) => {
         const ret = resultOf(results, item)
-        return RETS_GONE.has(ret) ? undefined : refusal(REMOVE.name, ret, MOVE_ITEM)
+        if (RETS_GONE.has(ret)) return new WeiyunError('NOT_FOUND', 'not where it was looked for')
+        return ret === 0 ? undefined : refusal(REMOVE.name, ret, MOVE_ITEM)
       })
     })
   }

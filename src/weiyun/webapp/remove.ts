@@ -1,6 +1,6 @@
 // Removing any number of entries, each in the version that was meant (protocol notes, webapp 5).
 // The command carries no version, so the directories of files are looked at first.
-import { removeBatches } from '../batches.ts'
+import { removeBatches, tellGoneFromMisplaced } from '../batches.ts'
 import type { Call } from '../call.ts'
 import type { Entry, FileRef, ItemError, Limits, RemoveItem } from '../drive.ts'
 import { isWeiyunError, WeiyunError } from '../errors.ts'
@@ -26,6 +26,7 @@ export async function removeEntries(
     ...cut(ofKind('file'), Math.min(BATCH_ITEMS_MAX, batchDeleteFilesMax)),
   ]
   const errors = await removeBatches(batches, (batch) => commands.remove(batch, call))
+  await tellGoneFromMisplaced(errors, (dir) => views.fresh(dir, call))
   return items.map((item) => refused.get(item) ?? errors.get(item))
 }
 
@@ -60,7 +61,7 @@ async function entriesIn(
 }
 
 function toError(error: unknown): readonly Entry[] | WeiyunError {
-  // Without its directory the file is gone too, and the command will say so.
+  // The command will say so.
   if (isWeiyunError(error, 'NOT_FOUND')) return []
   if (!isWeiyunError(error) || ['SESSION_EXPIRED', 'ABORTED'].includes(error.code)) throw error
   return error

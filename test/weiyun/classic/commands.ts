@@ -1,7 +1,7 @@
 // Every command as it goes over the wire, and what is made of its replies. The expected bytes are
 // those of the protocol notes (classic 2 to 4; newcgi, Appendix A).
 import t from 'tap'
-import type { RemoveItem } from '../../../src/weiyun/index.ts'
+import type { ItemError, RemoveItem } from '../../../src/weiyun/index.ts'
 import {
   accountBody,
   fileItem,
@@ -355,15 +355,20 @@ t.test('results of a batch belong to items by position', async (t) => {
     entry: { kind: 'file' as const, id, version: '1', name: id, size: 1 },
   }))
   const results = [0, 1058, 1020, 1054, 0].map((result) => ({ result }))
-  service.on('batch_file_delete', jsonp({ results }))
-  const errors = await drive.remove(items)
-  t.match(errors, [
-    undefined,
-    { code: 'STALE', ret: 1058 },
-    undefined,
-    { code: 'FORBIDDEN' },
-    undefined,
-  ])
+  const removeAll = (): Promise<ItemError[]> => {
+    service.on('batch_file_delete', jsonp({ results }))
+    return drive.remove(items)
+  }
+  const told = [undefined, { code: 'STALE', ret: 1058 }]
+  const others = [{ code: 'FORBIDDEN' }, undefined]
+  service.on('get_dir_list', listing([fileItem({ file_id: 'a' }), fileItem({ file_id: 'b' })]))
+  t.match(await removeAll(), [...told, undefined, ...others], 'what is not listed is gone')
+  service.on('get_dir_list', listing([fileItem({ file_id: 'c' })]))
+  t.match(await removeAll(), [...told, { code: 'NOT_FOUND' }, ...others], 'or it is there')
+  service.on('get_dir_list', jsonp({}, 1019))
+  t.match(await removeAll(), [...told, { code: 'NOT_FOUND' }, ...others], 'its directory is not')
+  service.on('get_dir_list', jsonp({}, 1054))
+  t.match(await removeAll(), [...told, { code: 'FORBIDDEN' }, ...others], 'nobody can look')
 
   service.on('batch_file_delete', jsonp({ results: results.slice(1) }))
   const short = await drive.remove(items)

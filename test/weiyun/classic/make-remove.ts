@@ -123,7 +123,7 @@ t.test('a batch that is refused as a whole goes item by item', async (t) => {
 t.test('a removal whose reply is lost', async (t) => {
   const { service, drive } = await withFakeDrive(t)
   const gone = jsonp({ results: [{ result: 1020 }, { result: 1026 }] })
-  service.on('batch_file_delete', reset, gone)
+  service.on('batch_file_delete', reset, gone).on('get_dir_list', listing([]))
   t.strictSame(await drive.remove(files(2)), [undefined, undefined])
   service.on('batch_file_delete', { status: 503 })
   const errors = await drive.remove(files(2), { priority: 'background' })

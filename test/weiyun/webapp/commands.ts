@@ -323,7 +323,7 @@ t.test('making a directory', async (t) => {
 t.test('removing', async (t) => {
   const { service, drive } = await withFakeWebapp(t)
   service
-    .on(CMD.list, listing([fileItem()]))
+    .on(CMD.list, listing([fileItem()]), listing([]))
     .on(
       CMD.remove,
       json({ dir_list: [{ dir_key: SUB.key, retcode: 0 }] }),
@@ -362,7 +362,11 @@ t.test('removing where nobody can look, or nothing is left', async (t) => {
   service.on(CMD.list, json({}, 190049))
   t.match(await drive.remove([FILE_ITEM]), [{ code: 'BLOCKED_CONTENT' }])
   service.on(CMD.list, json({}, 1019)).on(CMD.remove, json({}, 1019))
+  t.match(await drive.remove([FILE_ITEM]), [{ code: 'NOT_FOUND' }], 'its directory is not there')
+  service.on(CMD.list, listing([]))
   t.strictSame(await drive.remove([FILE_ITEM]), [undefined])
+  service.on(CMD.list, listing([fileItem()]))
+  t.match(await drive.remove([FILE_ITEM]), [{ code: 'NOT_FOUND' }], 'there all the same')
   t.strictSame(await drive.remove([]), [])
 })
 
