@@ -233,7 +233,7 @@ export class Listings {
     if (gone.length > 0 || updates.length > 0 || hadShadows) {
       tree.transaction(() => {
         for (const inode of gone) this.#gone(inode)
-        aliased = this.#update(dir, updates)
+        aliased = this.#update(dir, updates, fresh)
       })
     }
     for (const entry of fresh) raced = this.#appear(dir, entry) || raced
@@ -283,8 +283,11 @@ export class Listings {
     else tree.detach(inode)
   }
 
-  /** Returns whether an entry is still shown under a made-up name. */
-  #update(dir: DirInode, updates: readonly [Inode, Entry][]): boolean {
+  /**
+   * Returns whether an entry is still shown under a made-up name. What is not to be that of its
+   * inode any more is added to `fresh`.
+   */
+  #update(dir: DirInode, updates: readonly [Inode, Entry][], fresh: Entry[]): boolean {
     const tree = this.#tree
     const movers: [Inode, string][] = []
     let aliased = false
@@ -301,7 +304,7 @@ export class Listings {
         tree.children(tree.dir(inode.parent as number)).delete(inode.name)
         movers.push([inode, shown])
       }
-      this.#learn(dir, inode, entry)
+      if (!this.#learn(dir, inode, entry)) fresh.push(entry)
     }
     for (const [inode] of movers) {
       inode.parent = undefined
@@ -324,7 +327,8 @@ export class Listings {
     return aliased
   }
 
-  #learn(dir: DirInode, inode: Inode, entry: Entry): void {
+  /** False: the two part company. */
+  #learn(dir: DirInode, inode: Inode, entry: Entry): boolean {
     const same =
       inode.mtimeMs === entry.mtimeMs &&
       inode.remote?.parent === dir.ino &&
@@ -332,10 +336,10 @@ export class Listings {
     inode.ctimeMs = entry.ctimeMs
     inode.mtimeMs = entry.mtimeMs
     if (inode.kind === 'dir') {
-      if (entry.kind !== 'dir' || same) return
+      if (entry.kind !== 'dir' || same) return true
       inode.remote = { parent: dir.ino, name: entry.name, key: entry.key }
     } else {
-      if (entry.kind !== 'file' || (same && inode.remote?.version === entry.version)) return
+      if (entry.kind !== 'file' || (same && inode.remote?.version === entry.version)) return true
       const changed =
         inode.remote === undefined ||
         inode.remote.sha1 !== entry.sha1 ||
@@ -344,8 +348,11 @@ export class Listings {
       const isOurs =
         inode.attempt?.sha1 === entry.sha1 && inode.attempt.size === entry.size && entry.complete
       if (changed && !isOurs && inode.stagedId !== undefined) {
-        this.#contend(dir, inode, entry)
-        return
+        // Changed there while we hold unsaved bytes: ours becomes an entry of its own, wherever it
+        // is seen by now.
+        inode.remote = undefined
+        this.#tree.settle(inode)
+        return false
       }
       inode.remote = remoteFile(dir, entry)
       if (changed && !isOurs) {
@@ -355,21 +362,12 @@ export class Listings {
         this.#invalid(inode)
         if (inode.parent === undefined && inode.changedMs !== undefined) {
           this.revive(inode)
-          return
+          return true
         }
       }
     }
     this.#tree.settle(inode)
-  }
-
-  /**
-   * Changed there while we hold unsaved bytes: ours becomes an entry of its own, settled when it
-   * is sent.
-   */
-  #contend(dir: DirInode, inode: FileInode, entry: FileEntry): void {
-    inode.remote = undefined
-    addShadow(dir, inode.name, entry)
-    this.#tree.settle(inode)
+    return true
   }
 
   /** Shows an entry that was unknown; true when that has to wait for the next listing. */

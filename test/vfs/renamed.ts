@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import type { Vfs } from '../../src/vfs/vfs.ts'
 import { WeiyunError } from '../../src/weiyun/index.ts'
 import { MemoryDrive } from '../fixtures/memory-drive.ts'
-import { openVfs, vfsDir, writeNew } from '../fixtures/vfs.ts'
+import { openVfs, vfsDir, writeNew, writeOver } from '../fixtures/vfs.ts'
 
 async function openDrive(t: Test): Promise<{ drive: MemoryDrive; vfs: Vfs; dir: string }> {
   const dir = await vfsDir(t)
@@ -228,4 +228,24 @@ t.test('removed while its directory moves: not found there is not gone', async (
   await vfs.sync()
   t.ok(misses < 0)
   t.same(files(drive), [])
+})
+
+t.test('edited and renamed here, changed there: both are kept, each under its name', async (t) => {
+  const drive = new MemoryDrive({ keepsIds: true })
+  drive.put('main', 'file', 'old')
+  const vfs = await openVfs(await vfsDir(t), drive)
+  t.teardown(() => vfs.close())
+  await vfs.readdir('/')
+  await writeOver(vfs, '/file', 'ours')
+  await vfs.rename('/file', '/name', 0)
+  drive.put('main', 'file', 'theirs')
+  await vfs.refresh('/')
+  const seen = async () => (await vfs.readdir('/')).map(({ name }) => name).sort()
+  t.same(await seen(), ['file', 'name'])
+  await vfs.sync()
+  t.same(files(drive).sort(), [
+    ['file', 'theirs'],
+    ['name', 'ours'],
+  ])
+  t.same(await seen(), ['file', 'name'])
 })
