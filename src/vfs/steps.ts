@@ -23,6 +23,8 @@ import type { Snapshot, Writer } from './writer.ts'
 
 /** How much later than its connection's end a request may still take effect. */
 const LATE_MS = 500
+/** Entries of one upload that the service took twice are made within this time. */
+const TWICE_MS = 2_000
 /** So often a name that no listing shows is asked for again before it is given up. */
 const REFUSALS_MAX = 3
 /** How far the service's clock may be off. */
@@ -144,14 +146,16 @@ export class Steps {
       if (file.parent !== dir.ino) return
       this.#settleShadow(file, dir, snapshot)
       const old = file.remote
-      if (old === undefined || !isContent(old, snapshot.source))
-        await this.#send(file, dir, snapshot, signal)
+      const attempt =
+        old === undefined || !isContent(old, snapshot.source)
+          ? await this.#send(file, dir, snapshot, signal)
+          : undefined
       const sent = file.remote
       if (sent === undefined) return
       // A new file under its own name is as good as its reply. Anything else is looked at before
       // the old version, or our copy of the bytes, may go.
       const plain = old === undefined && sent.name === this.#tree.serviceName(file)
-      if (!plain) await this.#confirm(file, snapshot)
+      if (!plain) await this.#confirm(file, snapshot, attempt)
       crashPoint('upload:confirmed')
       if (snapshot.unchanged()) await this.#writer.finish(file, snapshot)
     })
@@ -162,7 +166,7 @@ export class Steps {
     dir: DirInode,
     { source }: Snapshot,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<UploadAttempt> {
     const { sha1, size } = source
     const begun = { parent: dir.ino, name: this.#tree.serviceName(file), sha1, size }
     // One that goes on does so where it began, wherever the file is seen by now: it is moved
@@ -189,6 +193,7 @@ export class Steps {
       this.#tree.touch(file)
     })
     crashPoint('upload:recorded')
+    return attempt
   }
 
   /**
@@ -305,7 +310,11 @@ export class Steps {
   }
 
   /** The listing, not the reply, says that the service has our bytes. */
-  async #confirm(file: FileInode, { source }: Snapshot): Promise<void> {
+  async #confirm(
+    file: FileInode,
+    { source }: Snapshot,
+    attempt: UploadAttempt | undefined,
+  ): Promise<void> {
     const remote = file.remote
     const dir = remote === undefined ? undefined : this.#tree.get(remote.parent)
     if (remote === undefined || dir?.kind !== 'dir') return
@@ -315,13 +324,33 @@ export class Steps {
     const entry = listing.entries.find(
       (one): one is FileEntry => one.kind === 'file' && one.id === remote.id,
     )
-    if (entry?.complete && isContent(entry, source)) return
+    if (entry?.complete && isContent(entry, source)) {
+      if (attempt !== undefined) this.#buryTwins(dir, entry, attempt, listing.entries)
+      return
+    }
     file.remote = undefined
     this.#tree.touch(file)
     throw new WeiyunError(
       'CORRUPT',
       'the listing does not show what was uploaded; it will be sent again',
     )
+  }
+
+  /** What the service made of one upload when it took it twice, of which no reply tells. */
+  #buryTwins(
+    dir: DirInode,
+    made: FileEntry,
+    attempt: UploadAttempt,
+    entries: readonly Entry[],
+  ): void {
+    for (const entry of entries) {
+      if (entry.kind !== 'file' || !entry.complete || !isOf(attempt, entry)) continue
+      const isOfThatTime = Math.abs(entry.ctimeMs - made.ctimeMs) <= TWICE_MS
+      // Another file of ours with the same bytes may be on its way just now.
+      const isOther =
+        this.#tree.byRemoteId(entry.id) !== undefined || this.#tree.isAttempted(dir, entry)
+      if (isOfThatTime && !isOther) this.#tree.bury(remoteFile(dir, entry))
+    }
   }
 
   async #move(inode: Inode, dir: DirInode, name: string): Promise<void> {

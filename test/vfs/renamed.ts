@@ -249,3 +249,25 @@ t.test('edited and renamed here, changed there: both are kept, each under its na
   ])
   t.same(await seen(), ['file', 'name'])
 })
+
+t.test('an upload that the service takes twice leaves one entry', async (t) => {
+  const drive = new MemoryDrive()
+  drive.put('main', 'file (old).txt', 'ours')
+  const vfs = await openVfs(await vfsDir(t), drive)
+  t.teardown(() => vfs.close())
+  await vfs.readdir('/')
+  const upload = drive.upload.bind(drive)
+  drive.upload = async (dir, name, source, options) => {
+    await upload(dir, name, source, options)
+    drive.shift('main', name, 'main', 'file2026-11-28 1.txt')
+    const second = await upload(dir, name, source, options)
+    drive.shift('main', name, 'main', 'file2026-11-28 2.txt')
+    return { ...second, name: 'file2026-11-28 2.txt' }
+  }
+  await writeNew(vfs, '/file.txt', 'ours')
+  await vfs.sync()
+  t.same(files(drive).sort(), [
+    ['file (old).txt', 'ours'],
+    ['file.txt', 'ours'],
+  ])
+})
