@@ -40,30 +40,6 @@ mountTest(t, 'what was read is read again without a request, by the next mount t
   t.match(cost, { addresses: undefined, data: undefined, bytes: 0 })
 })
 
-mountTest(t, 'the kernel keeps the pages of an unchanged version, and of that alone', async (t) => {
-  const rig = await Rig.open(t, {
-    prepare: (admin) => admin.put({ path: 'film', size: 3 * MiB, seed: 1 }),
-  })
-  /** Opened anew, then read while the program cannot answer, not even when it is closed. */
-  const readAlone = (): Promise<string> =>
-    rig.run(
-      `{ kill -STOP "$1"; exec sha1sum; } < film > "$HOME/sum" &
-      for n in $(seq 20); do test -s "$HOME/sum" && break; sleep 0.1; done
-      cat "$HOME/sum"; kill -CONT "$1"; wait`,
-      String(rig.mount?.child.pid),
-    )
-  await rig.run('cat film')
-  t.match(await readAlone(), rig.remote().get('film')?.sha)
-  await rig.refresh()
-  t.match(await readAlone(), rig.remote().get('film')?.sha, 'after its listing was asked for again')
-
-  await rig.admin.put({ path: 'film', size: 3 * MiB, seed: 2 })
-  await rig.refresh()
-  t.equal(await readAlone(), '', 'of another version it has none')
-  await rig.run('cat film')
-  t.match(await readAlone(), rig.remote().get('film')?.sha)
-})
-
 mountTest(t, 'what was sent is read without a request, by the next mount too', async (t) => {
   const rig = await Rig.open(t)
   const bytes = Buffer.alloc(3 * MiB + 5, 'written here, ')
