@@ -351,7 +351,7 @@ SELECT (SELECT count(*) FROM meta WHERE value <> '' AND NOT json_valid(value))
 
 /**
  * Looks through the file for what SQLite or we would stumble over: not for what is merely wrong.
- * Indexes are held against their rows (a second for 300,000 of them): one that is wrong is met
+ * Indexes are held against their rows (a second for 200,000 of them): one that is wrong is met
  * much later, in the middle of a change, or hides an entry.
  */
 function checkStructure(db: DatabaseSync, path: string): void {

@@ -304,7 +304,8 @@ export class Listings {
         tree.children(tree.dir(inode.parent as number)).delete(inode.name)
         movers.push([inode, shown])
       }
-      if (!this.#learn(dir, inode, entry)) fresh.push(entry)
+      this.#learn(dir, inode, entry)
+      if (inode.remote === undefined) fresh.push(entry)
     }
     for (const [inode] of movers) {
       inode.parent = undefined
@@ -327,8 +328,8 @@ export class Listings {
     return aliased
   }
 
-  /** False: the two part company. */
-  #learn(dir: DirInode, inode: Inode, entry: Entry): boolean {
+  /** Where the two part company, the inode has nothing on the service any more. */
+  #learn(dir: DirInode, inode: Inode, entry: Entry): void {
     const same =
       inode.mtimeMs === entry.mtimeMs &&
       inode.remote?.parent === dir.ino &&
@@ -336,10 +337,10 @@ export class Listings {
     inode.ctimeMs = entry.ctimeMs
     inode.mtimeMs = entry.mtimeMs
     if (inode.kind === 'dir') {
-      if (entry.kind !== 'dir' || same) return true
+      if (entry.kind !== 'dir' || same) return
       inode.remote = { parent: dir.ino, name: entry.name, key: entry.key }
     } else {
-      if (entry.kind !== 'file' || (same && inode.remote?.version === entry.version)) return true
+      if (entry.kind !== 'file' || (same && inode.remote?.version === entry.version)) return
       const changed =
         inode.remote === undefined ||
         inode.remote.sha1 !== entry.sha1 ||
@@ -352,7 +353,7 @@ export class Listings {
         // is seen by now.
         inode.remote = undefined
         this.#tree.settle(inode)
-        return false
+        return
       }
       inode.remote = remoteFile(dir, entry)
       if (changed && !isOurs) {
@@ -362,12 +363,11 @@ export class Listings {
         this.#invalid(inode)
         if (inode.parent === undefined && inode.changedMs !== undefined) {
           this.revive(inode)
-          return true
+          return
         }
       }
     }
     this.#tree.settle(inode)
-    return true
   }
 
   /** Shows an entry that was unknown; true when that has to wait for the next listing. */

@@ -1,22 +1,26 @@
 // Items that go to the service several at a time: one bad item must not keep the others.
 import type { DirRef, Entry, ItemError, RemoveItem } from './drive.ts'
+import { idOf } from './entries.ts'
 import { isWeiyunError, WeiyunError } from './errors.ts'
 
 /** Sends one batch; its results in the same order. */
-type Send<T> = (batch: readonly T[]) => Promise<ItemError[]>
+type Send = (batch: readonly RemoveItem[]) => Promise<ItemError[]>
 
-/** Removes all batches. Results by item. */
-export async function removeBatches<T>(
-  batches: readonly (readonly T[])[],
-  send: Send<T>,
-): Promise<Map<T, ItemError>> {
+/** Removes all batches; `entriesOf` lists a directory. Results by item. */
+export async function removeBatches(
+  batches: readonly (readonly RemoveItem[])[],
+  send: Send,
+  entriesOf: (dir: DirRef) => Promise<readonly Entry[]>,
+): Promise<Map<RemoveItem, ItemError>> {
   const results = await Promise.all(batches.map((batch) => removeBatch(batch, send)))
-  const errors = results.flat()
-  return new Map(batches.flat().map((item, index) => [item, errors[index]] as const))
+  const flat = results.flat()
+  const errors = new Map(batches.flat().map((item, index) => [item, flat[index]] as const))
+  await tellGoneFromMisplaced(errors, entriesOf)
+  return errors
 }
 
 /** A batch that is refused as a whole goes again item by item. */
-async function removeBatch<T>(batch: readonly T[], send: Send<T>): Promise<ItemError[]> {
+async function removeBatch(batch: readonly RemoveItem[], send: Send): Promise<ItemError[]> {
   try {
     return await send(batch)
   } catch (error) {
@@ -33,7 +37,7 @@ async function removeBatch<T>(batch: readonly T[], send: Send<T>): Promise<ItemE
  * What was not found is gone already, which is as good as removed; or its directory is not where we
  * believed. The directory's listing tells one from the other; without one it is not known.
  */
-export async function tellGoneFromMisplaced(
+async function tellGoneFromMisplaced(
   errors: Map<RemoveItem, ItemError>,
   entriesOf: (dir: DirRef) => Promise<readonly Entry[]>,
 ): Promise<void> {
@@ -51,8 +55,4 @@ export async function tellGoneFromMisplaced(
   }
   const byDir = Map.groupBy(missing, ({ dir }) => dir.key)
   await Promise.all([...byDir.values()].map(async (items) => items[0] && look(items[0].dir, items)))
-}
-
-function idOf(entry: RemoveItem['entry']): string {
-  return entry.kind === 'dir' ? entry.key : entry.id
 }

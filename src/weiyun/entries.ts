@@ -46,10 +46,14 @@ export function hasContent(
   return entry.kind === 'file' && entry.size === content.size && entry.sha1 === content.sha1
 }
 
+/** The id of a file, or the key of a directory. */
+export function idOf(entry: EntryId): string {
+  return entry.kind === 'dir' ? entry.key : entry.id
+}
+
 /** Whether both are the same file or directory, whatever their names. */
 export function isSameEntry(a: EntryId, b: EntryId): boolean {
-  if (a.kind === 'file') return b.kind === 'file' && a.id === b.id
-  return b.kind === 'dir' && a.key === b.key
+  return a.kind === b.kind && idOf(a) === idOf(b)
 }
 
 type EntryId =

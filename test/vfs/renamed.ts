@@ -18,6 +18,14 @@ async function openDrive(t: Test): Promise<{ drive: MemoryDrive; vfs: Vfs; dir: 
   return { drive, vfs, dir }
 }
 
+/** The same, and the service has /one/file. */
+async function openWithFile(t: Test): ReturnType<typeof openDrive> {
+  const opened = await openDrive(t)
+  await writeNew(opened.vfs, '/one/file', 'ours')
+  await opened.vfs.sync()
+  return opened
+}
+
 function files(drive: MemoryDrive): [string, string][] {
   return [...drive.tree()].flatMap(([path, text]) =>
     text === undefined || path.endsWith('/') ? [] : [[path, text] as [string, string]],
@@ -70,9 +78,7 @@ for (const [words, [act, left]] of Object.entries(AFTERWARDS)) {
     t.test(
       `${words} before anybody heard that it was moved${looks ? ', and seen' : ''}`,
       async (t) => {
-        const { drive, vfs } = await openDrive(t)
-        await writeNew(vfs, '/one/file', 'ours')
-        await vfs.sync()
+        const { drive, vfs } = await openWithFile(t)
         let acting: Promise<unknown> | undefined
         const change = async (): Promise<void> => {
           await sleep(5) // until the reply is lost
@@ -106,9 +112,7 @@ for (const [words, [act, left]] of Object.entries(AFTERWARDS)) {
 
 for (const [words, [act, left]] of Object.entries(AFTERWARDS)) {
   t.test(`${words} after a crash in the middle of the move`, async (t) => {
-    const { drive, vfs, dir } = await openDrive(t)
-    await writeNew(vfs, '/one/file', 'ours')
-    await vfs.sync()
+    const { drive, vfs, dir } = await openWithFile(t)
     const then = join(await vfsDir(t), 'then')
     let moves = 0
     drive.fault = (command) => {
@@ -131,9 +135,7 @@ for (const [words, [act, left]] of Object.entries(AFTERWARDS)) {
 }
 
 t.test('moved on while one looks for it: it is looked for again', async (t) => {
-  const { drive, vfs } = await openDrive(t)
-  await writeNew(vfs, '/one/file', 'ours')
-  await vfs.sync()
+  const { drive, vfs } = await openWithFile(t)
   let moves = 0
   drive.fault = (command) => (command === 'move' && moves++ === 0 ? 'after' : undefined)
   let looks = 0
@@ -185,9 +187,7 @@ t.test('a name that one of ours is just leaving is no conflict', async (t) => {
 })
 
 t.test('a name is refused that nobody has by the time one looks: no conflict', async (t) => {
-  const { drive, vfs } = await openDrive(t)
-  await writeNew(vfs, '/one/file', 'ours')
-  await vfs.sync()
+  const { drive, vfs } = await openWithFile(t)
   const move = drive.move.bind(drive)
   let refusals = 2
   drive.move = async (item, to, name) => {
@@ -200,9 +200,7 @@ t.test('a name is refused that nobody has by the time one looks: no conflict', a
 })
 
 t.test('a name that is refused for ever is given up', async (t) => {
-  const { drive, vfs } = await openDrive(t)
-  await writeNew(vfs, '/one/file', 'ours')
-  await vfs.sync()
+  const { drive, vfs } = await openWithFile(t)
   const move = drive.move.bind(drive)
   drive.move = async (item, to, name) => {
     if (name === 'name') throw new WeiyunError('EXISTS', 'the name is taken')
@@ -217,9 +215,7 @@ t.test('a name that is refused for ever is given up', async (t) => {
 })
 
 t.test('removed while its directory moves: not found there is not gone', async (t) => {
-  const { drive, vfs } = await openDrive(t)
-  await writeNew(vfs, '/one/file', 'ours')
-  await vfs.sync()
+  const { drive, vfs } = await openWithFile(t)
   const remove = drive.remove.bind(drive)
   let misses = 1
   drive.remove = async (items) =>

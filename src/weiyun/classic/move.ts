@@ -3,7 +3,7 @@
 // A).
 import type { Call } from '../call.ts'
 import type { DirRef, Entry, RemoveItem } from '../drive.ts'
-import { isSameEntry } from '../entries.ts'
+import { idOf, isSameEntry } from '../entries.ts'
 import { isWeiyunError } from '../errors.ts'
 import type { ClassicCommands } from './commands.ts'
 
@@ -54,8 +54,4 @@ export async function moveEntry(
     await relocate(interim)
   }
   if (entry.name !== newName) await rename({ dir: to, entry }, newName)
-}
-
-function idOf(entry: RemoveItem['entry']): string {
-  return entry.kind === 'file' ? entry.id : entry.key
 }

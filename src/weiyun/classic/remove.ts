@@ -1,6 +1,6 @@
 // Removing any number of entries: cut into batches that the service takes, and taken apart further
 // where it refuses one (protocol notes, classic 4; errors 2).
-import { removeBatches, tellGoneFromMisplaced } from '../batches.ts'
+import { removeBatches } from '../batches.ts'
 import type { Call } from '../call.ts'
 import type { DirRef, Entry, ItemError, Limits, RemoveItem } from '../drive.ts'
 import type { ClassicCommands } from './commands.ts'
@@ -25,8 +25,7 @@ export async function removeEntries(
     ...cutIntoBatches(ofKind('file'), batchDeleteFilesMax, toJson),
     ...cutIntoBatches(ofKind('dir'), batchDeleteDirsMax, toJson),
   ]
-  const errors = await removeBatches(all, (batch) => commands.remove(batch, call))
-  await tellGoneFromMisplaced(errors, entriesOf)
+  const errors = await removeBatches(all, (batch) => commands.remove(batch, call), entriesOf)
   return items.map((item) => errors.get(item))
 }
 

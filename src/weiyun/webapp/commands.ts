@@ -3,7 +3,7 @@
 import type { Logger } from '../../base/log.ts'
 import type { Call } from '../call.ts'
 import type { Account, DirEntry, DirRef, Entry, ItemError, RemoveItem } from '../drive.ts'
-import { logBroken } from '../entries.ts'
+import { idOf, logBroken } from '../entries.ts'
 import { WeiyunError } from '../errors.ts'
 import type { Lanes } from '../lanes.ts'
 import { RETS_ALREADY_THERE } from '../retcode.ts'
@@ -31,9 +31,6 @@ const PAGE_ENTRIES_MAX = 500
 const SORT_BY_NAME = 1
 /** What the front-end sends; the directory that comes out tells whether its name was taken. */
 const MAKE_DIR_OPTIONS = { file_exist_option: 2, create_type: 1 }
-
-/** Results of an item that is not there any more, as the front-end counts them (errors 2). */
-const RETS_GONE: ReadonlySet<number> = new Set([1019, 1020, 1026])
 
 /** Looks whether a command whose reply was lost did its work. */
 type Recover<T> = () => Promise<T | undefined>
@@ -139,7 +136,6 @@ export class WebappCommands {
       const results = decode.decodeResults(body)
       return items.map((item) => {
         const ret = resultOf(results, item)
-        if (RETS_GONE.has(ret)) return new WeiyunError('NOT_FOUND', 'not where it was looked for')
         return ret === 0 ? undefined : refusal(REMOVE.name, ret, MOVE_ITEM)
       })
     })
@@ -169,7 +165,7 @@ function itemLists(items: readonly RemoveItem[]): object {
  */
 function resultOf(results: ReadonlyMap<string, number>, { entry }: RemoveItem): number {
   if (results.size === 0) return 0
-  const ret = results.get(entry.kind === 'file' ? entry.id : entry.key)
+  const ret = results.get(idOf(entry))
   if (ret === undefined) throw new WeiyunError('BAD_REPLY', 'a batch got no result for an item')
   return ret
 }

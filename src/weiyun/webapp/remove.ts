@@ -1,8 +1,9 @@
 // Removing any number of entries, each in the version that was meant (protocol notes, webapp 5).
 // The command carries no version, so the directories of files are looked at first.
-import { removeBatches, tellGoneFromMisplaced } from '../batches.ts'
+import { removeBatches } from '../batches.ts'
 import type { Call } from '../call.ts'
 import type { Entry, FileRef, ItemError, Limits, RemoveItem } from '../drive.ts'
+import { idOf } from '../entries.ts'
 import { isWeiyunError, WeiyunError } from '../errors.ts'
 import type { WebappCommands } from './commands.ts'
 import type { Views } from './views.ts'
@@ -25,8 +26,11 @@ export async function removeEntries(
     ...cut(ofKind('dir'), Math.min(BATCH_ITEMS_MAX, batchDeleteDirsMax)),
     ...cut(ofKind('file'), Math.min(BATCH_ITEMS_MAX, batchDeleteFilesMax)),
   ]
-  const errors = await removeBatches(batches, (batch) => commands.remove(batch, call))
-  await tellGoneFromMisplaced(errors, (dir) => views.fresh(dir, call))
+  const errors = await removeBatches(
+    batches,
+    (batch) => commands.remove(batch, call),
+    (dir) => views.fresh(dir, call),
+  )
   return items.map((item) => refused.get(item) ?? errors.get(item))
 }
 
@@ -57,7 +61,7 @@ async function entriesIn(
 ): Promise<Map<string, Entry> | WeiyunError> {
   const entries = item === undefined ? [] : await views.recent(item.dir, call).catch(toError)
   if (entries instanceof Error) return entries
-  return new Map(entries.map((entry) => [entry.kind === 'file' ? entry.id : entry.key, entry]))
+  return new Map(entries.map((entry) => [idOf(entry), entry]))
 }
 
 function toError(error: unknown): readonly Entry[] | WeiyunError {
