@@ -136,6 +136,7 @@ mountTest(
 mountTest(t, "a newer program's cache or state is refused, an older one's migrated", async (t) => {
   const rig = await Rig.open(t, { args: [...LATER, '--drain', '0'] })
   await writeFile(rig.path('unsent'), 'precious')
+  await rig.run('mkdir dir; chmod 711 dir')
   await rig.stop()
   const format = join(await rig.cacheDir, 'format.json')
   const before = await readFile(format)
@@ -166,5 +167,7 @@ mountTest(t, "a newer program's cache or state is refused, an older one's migrat
 
   await rig.start()
   t.equal(await text(rig.path('unsent')), 'precious')
+  // Of which nothing but the state file knows.
+  t.equal(await rig.run('stat -c %a dir'), '711\n')
   await unlink(rig.path('unsent'))
 })

@@ -87,3 +87,21 @@ t.test('bytes that were never to replace what has their name by now', async (t) 
   t.same([...drive.tree().values()].sort(), ['ours', 'theirs'])
   t.equal(drive.tree().get('file'), 'theirs')
 })
+
+t.test(
+  'an empty file whose staged file is gone, and of which the service has got more',
+  async (t) => {
+    const drive = new MemoryDrive()
+    const vfs = await reverted(
+      t,
+      drive,
+      (vfs) => writeNew(vfs, '/file', ''),
+      async (vfs) => {
+        await vfs.unlink('/file')
+        drive.put('main', 'file', 'grown')
+      },
+    )
+    await vfs.sync()
+    t.same([...drive.tree()], [['file', 'grown']])
+  },
+)
