@@ -115,7 +115,7 @@ mountTest(t, 'what is read ahead for sixty-four streams at once is bounded', asy
   const before = await peak()
   await rig.run('for name in *; do head -c 2500000 "$name" > /dev/null & done; wait')
   const grown = (await peak()) - before
-  t.ok(grown < 300, `${Math.round(grown)} MiB`)
+  t.ok(grown < 220, `${Math.round(grown)} MiB`)
 })
 
 mountTest(t, 'read while the service moves a file: it waits for the new place', async (t) => {
