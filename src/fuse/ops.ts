@@ -33,7 +33,7 @@ export function operations(vfs: Vfs, log: Logger): Fuse.OPERATIONS {
 
   return {
     getattr: (path, done) => answer('getattr', done, () => vfs.getattr(path as string)),
-    fgetattr: (_path, fh, done) => answer('fgetattr', done, async () => vfs.getattrOf(Number(fh))),
+    fgetattr: (_path, fh, done) => answer('fgetattr', done, () => vfs.getattrOf(Number(fh))),
     readdir(path, done) {
       vfs.readdir(path as string).then(
         (items) => {

@@ -9,6 +9,7 @@ import type { Checker } from './checker.ts'
 import { VfsError } from './error.ts'
 import type { Source } from './fetcher.ts'
 import type { FileInode, RemoteFile } from './inode.ts'
+import { type CachePolicy, KernelPages } from './kernel-pages.ts'
 import { type Reader, ReadState } from './reader.ts'
 import type { Tree } from './tree.ts'
 import type { WriteBack } from './writeback.ts'
@@ -17,13 +18,8 @@ import type { Writer } from './writer.ts'
 /** How often it is looked whether a file that is being moved has arrived. */
 const MOVE_POLL_MS = 50
 
-/** How a file is to be opened, as far as the kernel's caches are concerned. */
-export interface Opened {
+export interface Opened extends CachePolicy {
   fh: number
-  /** What the kernel remembers of the file is of this version. */
-  keepCache: boolean
-  /** The kernel remembers another version for somebody who still reads it: go past its cache. */
-  directIo: boolean
 }
 
 interface Handle {
@@ -34,16 +30,6 @@ interface Handle {
   version: RemoteFile | undefined
   wrote: boolean
   cached: boolean
-}
-
-/**
- * Pages that the kernel may hold of a file: of which content, and how many handles count on that.
- */
-interface Pages {
-  content: string
-  /** Of that content, in bytes. */
-  size: number
-  handles: number
 }
 
 export interface FilesOptions {
@@ -65,11 +51,12 @@ export interface FilesOptions {
 export class Files {
   readonly #options: FilesOptions
   readonly #handles = new Map<number, Handle>()
-  readonly #pages = new WeakMap<FileInode, Pages>()
+  readonly #pages: KernelPages
   #lastFh = 0
 
   constructor(options: FilesOptions) {
     this.#options = options
+    this.#pages = new KernelPages(options.checker)
   }
 
   async open(file: FileInode, flags: number): Promise<Opened> {
@@ -97,7 +84,9 @@ export class Files {
       await this.release(fh)
       throw error
     }
-    return { fh, ...this.#cachePolicy(handle) }
+    const policy = this.#pages.open(file, handle.version)
+    handle.cached = !policy.directIo
+    return { fh, ...policy }
   }
 
   /** The first handle of a file that was just made. */
@@ -112,25 +101,14 @@ export class Files {
     return this.#handle(fh).file
   }
 
-  /** The size to show for a handle, which may read an older version. */
-  sizeOf(fh: number): number {
-    const { file, version } = this.#handle(fh)
-    if (file.stagedId !== undefined || version === undefined) return file.size
-    return Math.max(version.size, this.#sizeInUse(file))
-  }
-
-  /** The size to show for a file, whoever asks. */
+  /** The size to show for a file, whoever asks: by path, or by a handle on whichever version. */
   shownSize(file: FileInode): number {
-    return file.stagedId === undefined ? Math.max(file.size, this.#sizeInUse(file)) : file.size
+    return this.#pages.shownSize(file)
   }
 
-  /**
-   * The kernel has one size for all who have a file open, and cuts what they read to it: while
-   * somebody reads an older version, the size is not to be less than he needs.
-   */
-  #sizeInUse(file: FileInode): number {
-    const pages = file.opens > 0 ? this.#pages.get(file) : undefined
-    return pages !== undefined && pages.handles > 0 ? pages.size : 0
+  /** Waits until the kernel can be told the size. */
+  showable(file: FileInode): Promise<void> {
+    return this.#pages.showable(file)
   }
 
   async read(fh: number, offset: number, length: number): Promise<Buffer> {
@@ -162,12 +140,14 @@ export class Files {
   }
 
   async #read(handle: Handle, offset: number, length: number): Promise<Buffer> {
-    const { file, read } = handle
+    const { file, read, cached } = handle
     const dirty = await this.#options.writer.read(file, read, offset, length)
     if (dirty !== undefined) return dirty
     await this.#options.writer.finished(file)
     const wanted = handle.version ?? file.remote
     if (wanted === undefined) return Buffer.alloc(0)
+    if (cached && offset + length > wanted.size && (await this.#pages.end(file)))
+      this.#showAnew(file)
     return this.#options.reader.read(this.#options.sourceOf(wanted), read, offset, length)
   }
 
@@ -209,9 +189,7 @@ export class Files {
     this.#options.reader.release(read)
     file.opens--
     if (writable) file.writers--
-    const pages = this.#pages.get(file)
-    const isLast = cached && pages !== undefined && --pages.handles === 0
-    if (isLast && file.stagedId === undefined && pages.size > file.size) this.#showAnew(file)
+    if (cached && this.#pages.release(file)) this.#showAnew(file)
     if (file.opens > 0) return
     if (file.parent === undefined) await this.#options.writer.discard(file)
     await this.#options.writer.release(file)
@@ -247,10 +225,7 @@ export class Files {
       handle.version = file.remote
       handle.read.spoiled = undefined
     }
-    const pages = this.#pages.get(file)
-    if (pages === undefined) return
-    pages.content = this.#contentOf(file.remote)
-    pages.size = file.size
+    this.#pages.sent(file)
   }
 
   /** The kernel was shown a size that is not that of the newest version. */
@@ -308,36 +283,9 @@ export class Files {
   #unsent = 0
   #unsentMs = Number.NEGATIVE_INFINITY
 
-  /** The kernel holds pages of one version; a second one must not mix with it. */
-  #cachePolicy(handle: Handle): Omit<Opened, 'fh'> {
-    const { file } = handle
-    const content = file.stagedId === undefined ? this.#contentOf(handle.version) : file.stagedId
-    const pages = this.#pages.get(file)
-    if (
-      pages !== undefined &&
-      pages.content !== content &&
-      pages.handles > 0 &&
-      file.stagedId === undefined
-    ) {
-      return { keepCache: false, directIo: true }
-    }
-    handle.cached = true
-    const keepCache = pages?.content === content
-    const { size } = file.stagedId === undefined ? (handle.version ?? file) : file
-    this.#pages.set(file, { content, size, handles: (pages?.handles ?? 0) + 1 })
-    return { keepCache, directIo: false }
-  }
-
   /** The kernel may go on under a name with the pages and the size of another file. */
   forgetPages(file: FileInode): void {
-    this.#pages.delete(file)
-    file.unseen = true
-  }
-
-  /** What the kernel's pages are of. Pages with bytes that proved wrong are of something else. */
-  #contentOf(version: RemoteFile | undefined): string {
-    if (version === undefined) return ''
-    return `${version.sha1}-${version.size}-${this.#options.checker.spoiledSoFar(version)}`
+    this.#pages.forget(file)
   }
 
   #handle(fh: number): Handle {

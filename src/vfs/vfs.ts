@@ -227,12 +227,17 @@ export class Vfs {
 
   async getattr(path: string): Promise<Stat> {
     const inode = await this.#paths.resolve(path)
-    if (inode.kind === 'file') inode.unseen = false
+    if (inode.kind === 'file') {
+      await this.files.showable(inode)
+      inode.unseen = false
+    }
     return this.#stat(inode)
   }
 
-  getattrOf(fh: number): Stat {
-    return statOf(this.files.inodeOf(fh), this.#parts.options, this.files.sizeOf(fh))
+  async getattrOf(fh: number): Promise<Stat> {
+    const file = this.files.inodeOf(fh)
+    await this.files.showable(file)
+    return this.#stat(file)
   }
 
   async readdir(path: string): Promise<DirItem[]> {

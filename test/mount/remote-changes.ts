@@ -2,7 +2,7 @@
 import { open, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { mountTest, Rig } from '../fixtures/mount.ts'
+import { mountTest, Rig, until } from '../fixtures/mount.ts'
 
 const MiB = 1024 * 1024
 
@@ -72,6 +72,46 @@ mountTest(t, 'who reads an old version is not cut to the size of the new one', a
     await stat(rig.path(name))
     t.ok((await old[name].readFile()).equals(before[name]), `${name}: old`)
     await old[name].close()
-    t.equal((await stat(rig.path(name))).size, rig.remote().get(name)?.size)
+    // The kernel tells us of the last close after close(2) has returned.
+    const size = rig.remote().get(name)?.size
+    await until(async () => (await stat(rig.path(name))).size === size, `${name}: its new size`)
   }
 })
+
+mountTest(
+  t,
+  'who reads an old version to its end finds it there, whoever asks for the size',
+  async (t) => {
+    const rig = await Rig.open(t, {
+      args: ['--dir-ttl', '1s'],
+      prepare: (admin) => admin.put({ path: 'grows', size: 300_000, seed: 5 }),
+    })
+    const before = await rig.admin.read({ path: 'grows' })
+    await rig.run('cat grows')
+    const old = await open(rig.path('grows'))
+    await rig.admin.put({ path: 'grows', size: MiB, seed: 6 })
+    await rig.refresh()
+    for (const from of [0, 262_144, 300_000]) {
+      await sleep(1_200)
+      t.equal((await stat(rig.path('grows'))).size, MiB, 'the new size is shown')
+      await sleep(1_200)
+      // The kernel has to ask for the size, the mount need not ask the service.
+      await rig.refresh()
+      // Both are under way before either is answered: the read at the end, and the larger size.
+      rig.mount?.child.kill('SIGSTOP')
+      const size = stat(rig.path('grows'))
+      await sleep(50)
+      const bytes = Buffer.alloc(400_000, 'x')
+      const read = old.read(bytes, 0, bytes.length, from)
+      await sleep(50)
+      rig.mount?.child.kill('SIGCONT')
+      const { bytesRead } = await read
+      t.ok(
+        bytes.subarray(0, bytesRead).equals(before.subarray(from)),
+        `from ${from}: its own bytes`,
+      )
+      t.equal((await size).size, MiB)
+    }
+    await old.close()
+  },
+)
