@@ -115,3 +115,20 @@ mountTest(
     await old.close()
   },
 )
+
+mountTest(t, 'the kernel keeps the pages of a version, and drops them with it', async (t) => {
+  const rig = await Rig.open(t, {
+    prepare: (admin) => admin.put({ path: 'film', size: 2 * MiB, seed: 7 }),
+  })
+  // Opens the file, as any reader would, and asks the kernel what it still has of it.
+  const kept = async (): Promise<number> => Number(await rig.run('fincore -nbo RES film'))
+  t.equal(await kept(), 0)
+  await rig.run('cat film')
+  t.equal(await kept(), 2 * MiB)
+  t.equal(await kept(), 2 * MiB, 'and whoever opens it does not drop them')
+  await rig.admin.put({ path: 'film', size: 2 * MiB, seed: 8 })
+  await rig.refresh()
+  t.equal(await kept(), 0)
+  t.equal((await rig.run('sha1sum film')).slice(0, 40), rig.remote().get('film')?.sha)
+  t.equal(await kept(), 2 * MiB)
+})
