@@ -14,6 +14,7 @@ import {
 import { VfsError } from './error.ts'
 import type { DirInode, FileInode, Inode } from './inode.ts'
 import { labelled, sideName, toShown } from './names.ts'
+import { remoteFile } from './remote.ts'
 import { isMisplaced, type Tree } from './tree.ts'
 
 /**
@@ -488,11 +489,6 @@ export class Listings {
     if (inode.parent === undefined) return
     this.#tree.onInvalid(this.#tree.dir(inode.parent), inode.name)
   }
-}
-
-export function remoteFile(dir: DirInode, entry: FileEntry): NonNullable<FileInode['remote']> {
-  const { name, id, version, size, sha1, md5 } = entry
-  return { parent: dir.ino, name, id, version, size, sha1, md5 }
 }
 
 function addShadow(dir: DirInode, shown: string, entry: Entry): void {

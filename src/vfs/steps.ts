@@ -7,28 +7,23 @@ import {
   type CallOptions,
   type DirEntry,
   type Drive,
-  type Entry,
-  type FileEntry,
   isWeiyunError,
   type RemoveItem,
   WeiyunError,
 } from '../weiyun/index.ts'
-import { isErrno, VfsError } from './error.ts'
-import type { DirInode, FileInode, Inode, RemoteFile, RemotePlace, UploadAttempt } from './inode.ts'
-import { type Listings, remoteFile } from './listing.ts'
+import { VfsError } from './error.ts'
+import type { DirInode, FileInode, Inode, RemoteFile } from './inode.ts'
+import type { Listings } from './listing.ts'
+import { CLOCK_SKEW_MS, LATE_MS, Look } from './look.ts'
 import { toShown } from './names.ts'
 import type { SingleStep } from './plan.ts'
+import { isContent, recordAttempt, remoteFile, replaceRemote, setPlace } from './remote.ts'
 import type { Tree } from './tree.ts'
-import type { Snapshot, Writer } from './writer.ts'
+import { Uploads } from './uploads.ts'
+import type { Writer } from './writer.ts'
 
-/** How much later than its connection's end a request may still take effect. */
-const LATE_MS = 500
-/** Entries of one upload that the service took twice are made within this time. */
-const TWICE_MS = 2_000
 /** So often a name that no listing shows is asked for again before it is given up. */
 const REFUSALS_MAX = 3
-/** How far the service's clock may be off. */
-const CLOCK_SKEW_MS = 5 * 60_000
 
 export interface StepsOptions {
   tree: Tree
@@ -48,7 +43,8 @@ export class Steps {
   readonly #listings: Listings
   readonly #writer: Writer
   readonly #drive: Drive
-  readonly #onProgress: (file: FileInode, sent: number) => void
+  readonly #look: Look
+  readonly #uploads: Uploads
   /** Names that were refused although no listing shows who has them, and how often. */
   readonly #refused = new WeakMap<Inode, { name: string; times: number }>()
   /** How commands are given: nobody waits for them, until the end of the mount. */
@@ -59,8 +55,11 @@ export class Steps {
     this.#listings = listings
     this.#writer = writer
     this.#drive = drive
-    this.#onProgress = onProgress
-    this.#background = { priority: 'background', signal: ending }
+    const background: CallOptions = { priority: 'background', signal: ending }
+    const look = new Look(listings, drive, background)
+    this.#background = background
+    this.#look = look
+    this.#uploads = new Uploads({ tree, listings, look, writer, drive, background, onProgress })
   }
 
   /** Takes a step other than a removal, which come in batches: `remove`. */
@@ -68,20 +67,24 @@ export class Steps {
     if (step.do === 'locate') return this.#locate(step.inode)
     if (step.do === 'settle') return this.#settle(step.inode)
     if (step.do === 'mkdir') return this.#mkdir(step.inode, step.dir, step.name)
-    if (step.do === 'upload') return this.#upload(step.inode, step.dir, signal)
+    if (step.do === 'upload') return this.#uploads.send(step.inode, step.dir, signal)
     return this.#move(step.inode, step.dir, step.name)
   }
 
   async #mkdir(inode: DirInode, dir: DirInode, name: string): Promise<void> {
-    this.#attempt(inode, { parent: dir.ino, name, sinceMs: inode.attempt?.sinceMs ?? Date.now() })
+    recordAttempt(this.#tree, inode, {
+      parent: dir.ino,
+      name,
+      sinceMs: inode.attempt?.sinceMs ?? Date.now(),
+    })
     crashPoint('mkdir:begins')
     try {
-      const entry = await this.#drive.makeDir(this.#refOf(dir), name, this.#background)
+      const entry = await this.#drive.makeDir(this.#look.refOf(dir), name, this.#background)
       crashPoint('mkdir:replied')
       this.#made(inode, dir, entry)
     } catch (error) {
       if (isWeiyunError(error, 'EXISTS')) return this.#mergeDir(inode, dir, name)
-      if (isRefusal(error)) this.#attempt(inode, undefined)
+      if (isRefusal(error)) recordAttempt(this.#tree, inode, undefined)
       throw error
     }
   }
@@ -111,7 +114,7 @@ export class Steps {
   async #leftDir(inode: DirInode, dir: DirInode, name: string): Promise<DirEntry | undefined> {
     const sinceMs = inode.attempt?.sinceMs ?? Date.now()
     const isHere = inode.parent === dir.ino && toShown(name) === inode.name
-    const entries = await this.#entriesOf(dir)
+    const entries = await this.#look.entriesOf(dir)
     return entries.find(
       (entry): entry is DirEntry =>
         entry.kind === 'dir' &&
@@ -121,101 +124,11 @@ export class Steps {
     )
   }
 
-  async #upload(file: FileInode, dir: DirInode, signal: AbortSignal): Promise<void> {
-    try {
-      // An empty file is whole without its bytes; but the service may have got more of it since.
-      if (file.lost && file.size === 0) await this.#refreshAround(file, dir)
-      await this.#sendSnapshot(file, dir, signal)
-    } catch (error) {
-      if (!isErrno(error, 'ESTALE')) throw error
-      // Ours cannot be made whole any more. At least it must not hide what the service has instead.
-      await this.#refreshAround(file, dir)
-      if (file.parent === dir.ino && dir.shadows?.has(file.name)) this.#listings.yieldName(file)
-      throw error
-    }
-  }
-
-  async #sendSnapshot(file: FileInode, dir: DirInode, signal: AbortSignal): Promise<void> {
-    await this.#writer.snapshot(file, async (snapshot) => {
-      crashPoint('upload:hashed')
-      if (!snapshot.unchanged()) return
-      if (!this.#canGoOn(file, snapshot)) await this.#settleAttempt(file, snapshot.source)
-      // An earlier attempt may have got through without our hearing of it.
-      if (file.unsure && dir.freshMs === undefined) await this.#refreshAround(file, dir)
-      // Renamed in the meantime: the next step begins where it is now.
-      if (file.parent !== dir.ino) return
-      this.#settleShadow(file, dir, snapshot)
-      const old = file.remote
-      const attempt =
-        old === undefined || !isContent(old, snapshot.source)
-          ? await this.#send(file, dir, snapshot, signal)
-          : undefined
-      const sent = file.remote
-      if (sent === undefined) return
-      // A new file under its own name is as good as its reply. Anything else is looked at before
-      // the old version, or our copy of the bytes, may go.
-      const plain = old === undefined && sent.name === this.#tree.serviceName(file)
-      if (!plain) await this.#confirm(file, snapshot, attempt)
-      crashPoint('upload:confirmed')
-      if (snapshot.unchanged()) await this.#writer.finish(file, snapshot)
-    })
-  }
-
-  async #send(
-    file: FileInode,
-    dir: DirInode,
-    { source }: Snapshot,
-    signal: AbortSignal,
-  ): Promise<UploadAttempt> {
-    const { sha1, size } = source
-    const begun = { parent: dir.ino, name: this.#tree.serviceName(file), sha1, size }
-    // One that goes on does so where it began, wherever the file is seen by now: it is moved
-    // afterwards.
-    const attempt = file.attempt ?? { ...begun, sinceMs: Date.now() }
-    const place = this.#tree.dir(attempt.parent)
-    const old = file.remote
-    const isThere = old?.parent === attempt.parent && old.name === attempt.name
-    this.#attempt(file, attempt)
-    crashPoint('upload:begins')
-    const entry = await this.#drive.upload(this.#refOf(place), attempt.name, source, {
-      priority: 'background',
-      signal,
-      ...(isThere && { replaces: old }),
-      ...(attempt.token !== undefined && { resume: attempt.token }),
-      onResumable: (token) => this.#attempt(file, { ...attempt, token }),
-      onProgress: (sent) => this.#onProgress(file, sent),
-    })
-    crashPoint('upload:replied')
-    this.#tree.transaction(() => {
-      this.#replaceRemote(file, remoteFile(place, entry))
-      file.attempt = undefined
-      file.unsure = false
-      this.#tree.touch(file)
-    })
-    crashPoint('upload:recorded')
-    return attempt
-  }
-
-  /**
-   * On record before the service hears of it: whatever becomes of us, what it leaves there is
-   * known to be ours.
-   */
-  #attempt<I extends Inode>(inode: I, attempt: I['attempt']): void {
-    inode.attempt = attempt
-    this.#tree.save(inode)
-  }
-
-  #canGoOn({ attempt }: FileInode, { source }: Snapshot): boolean {
-    if (attempt?.token === undefined || !isContent(attempt, source)) return false
-    const dir = this.#tree.get(attempt.parent)
-    return dir?.kind === 'dir' && this.#listings.ref(dir) !== undefined
-  }
-
   /** What was given up may have been done all the same; then it is undone. */
   async #settle(inode: Inode): Promise<void> {
     if (inode.kind === 'file') {
       // Of bytes that are lost here, the service's are the only ones.
-      await this.#settleAttempt(inode, inode.lost ? inode.attempt : undefined)
+      await this.#uploads.settle(inode, inode.lost ? inode.attempt : undefined)
       if (inode.lost && inode.remote !== undefined) this.#writer.giveUpLost(inode)
       return
     }
@@ -230,129 +143,6 @@ export class Steps {
     this.#tree.touch(inode)
   }
 
-  /**
-   * Takes stock of what an upload left whose end was not heard of. A complete file with the bytes
-   * of `wanted` is the entry's new version, and so is the entry itself with other bytes, where the
-   * service overwrites; anything else of it is to be removed.
-   */
-  async #settleAttempt(file: FileInode, wanted?: Content): Promise<void> {
-    const { attempt } = file
-    if (attempt === undefined) return
-    const dir = this.#tree.get(attempt.parent)
-    const left = dir?.kind === 'dir' ? await this.#leftOf(file, attempt, dir) : []
-    this.#tree.transaction(() => {
-      file.attempt = undefined
-      for (const { remote, complete } of left) {
-        if (remote.id === file.remote?.id) file.remote = remote
-        else if (complete && wanted !== undefined && isContent(remote, wanted))
-          this.#replaceRemote(file, remote)
-        else this.#tree.bury(remote)
-      }
-      this.#tree.touch(file)
-    })
-  }
-
-  async #leftOf(
-    file: FileInode,
-    attempt: UploadAttempt,
-    dir: DirInode,
-  ): Promise<{ remote: RemoteFile; complete: boolean }[]> {
-    // What was on its way when the upload was given up is still to arrive.
-    await sleep(LATE_MS)
-    const entries = await this.#entriesOf(dir)
-    return entries.flatMap((entry) => {
-      if (entry.kind !== 'file') return []
-      const isLeft =
-        entry.id === file.remote?.id
-          ? entry.complete && isContent(entry, attempt)
-          : isOf(attempt, entry) && !this.#tree.byRemoteId(entry.id)
-      return isLeft ? [{ remote: remoteFile(dir, entry), complete: entry.complete }] : []
-    })
-  }
-
-  /**
-   * Empty when the directory is gone from the service, and not only from the place where we
-   * believe it.
-   */
-  async #entriesOf(dir: DirInode): Promise<readonly Entry[]> {
-    const ref = this.#listings.ref(dir)
-    if (ref === undefined) return []
-    try {
-      const listing = await this.#drive.list(ref, this.#background)
-      return listing === 'unchanged' ? [] : listing.entries
-    } catch (error) {
-      if (!isWeiyunError(error, 'NOT_FOUND')) throw error
-      await this.#listings.renew(dir, 'background').catch(() => {})
-      if (this.#listings.ref(dir) !== undefined) throw error
-      return []
-    }
-  }
-
-  /** The new version becomes the entry's; the old one, if it is another entry, is to be removed. */
-  #replaceRemote(file: FileInode, remote: RemoteFile): void {
-    this.#disown(file, remote.id)
-    const old = file.remote
-    file.remote = remote
-    // The new id has to leave the old row before the tombstone takes the old id over.
-    this.#tree.save(file)
-    if (old !== undefined && old.id !== remote.id) this.#tree.bury(old)
-  }
-
-  /** An entry that turns out to be ours again: a leftover on its way out. */
-  #disown(file: FileInode, id: string): void {
-    const other = this.#tree.byRemoteId(id)
-    if (other === undefined || other === file) return
-    // Somebody sees it as another file, with a place of its own: that it stays.
-    if (other.busy || other.parent !== undefined)
-      throw new WeiyunError('RESTART_TRANSFER', 'the service gave us an entry that is in use')
-    other.remote = undefined
-    this.#tree.settle(other)
-  }
-
-  /** The listing, not the reply, says that the service has our bytes. */
-  async #confirm(
-    file: FileInode,
-    { source }: Snapshot,
-    attempt: UploadAttempt | undefined,
-  ): Promise<void> {
-    const remote = file.remote
-    const dir = remote === undefined ? undefined : this.#tree.get(remote.parent)
-    if (remote === undefined || dir?.kind !== 'dir') return
-    const listing = await this.#drive.list(this.#refOf(dir), this.#background)
-    if (listing === 'unchanged')
-      throw new WeiyunError('BAD_REPLY', 'an unconditional listing was answered "unchanged"')
-    const entry = listing.entries.find(
-      (one): one is FileEntry => one.kind === 'file' && one.id === remote.id,
-    )
-    if (entry?.complete && isContent(entry, source)) {
-      if (attempt !== undefined) this.#buryTwins(dir, entry, attempt, listing.entries)
-      return
-    }
-    file.remote = undefined
-    this.#tree.touch(file)
-    throw new WeiyunError(
-      'CORRUPT',
-      'the listing does not show what was uploaded; it will be sent again',
-    )
-  }
-
-  /** What the service made of one upload when it took it twice, of which no reply tells. */
-  #buryTwins(
-    dir: DirInode,
-    made: FileEntry,
-    attempt: UploadAttempt,
-    entries: readonly Entry[],
-  ): void {
-    for (const entry of entries) {
-      if (entry.kind !== 'file' || !entry.complete || !isOf(attempt, entry)) continue
-      const isOfThatTime = Math.abs(entry.ctimeMs - made.ctimeMs) <= TWICE_MS
-      // Another file of ours with the same bytes may be on its way just now.
-      const isOther =
-        this.#tree.byRemoteId(entry.id) !== undefined || this.#tree.isAttempted(dir, entry)
-      if (isOfThatTime && !isOther) this.#tree.bury(remoteFile(dir, entry))
-    }
-  }
-
   async #move(inode: Inode, dir: DirInode, name: string): Promise<void> {
     const item = this.#item(inode)
     const from = inode.remote === undefined ? undefined : this.#tree.dir(inode.remote.parent)
@@ -362,10 +152,10 @@ export class Steps {
     }
     crashPoint('move:begins')
     try {
-      await this.#drive.move(item, this.#refOf(dir), name, this.#background)
+      await this.#drive.move(item, this.#look.refOf(dir), name, this.#background)
       crashPoint('move:replied')
       inode.strays = undefined
-      this.#setRemote(inode, { parent: dir.ino, name })
+      setPlace(inode, { parent: dir.ino, name })
       this.#tree.touch(inode)
     } catch (error) {
       if (isWeiyunError(error, 'UNSUPPORTED')) {
@@ -376,7 +166,7 @@ export class Steps {
       // The target first: a move that got through before a crash must not be taken for a removal.
       if (!(await this.#lookFor(inode, dir))) return
       inode.strays = undefined
-      if (from !== undefined && from !== dir) await this.#refreshAround(inode, from)
+      if (from !== undefined && from !== dir) await this.#look.around(inode, from)
       if (isWeiyunError(error, 'EXISTS')) await this.#settleName(inode, dir)
     }
   }
@@ -398,7 +188,7 @@ export class Steps {
    */
   async #lookFor(inode: Inode, dir: DirInode): Promise<boolean> {
     const { touched } = inode
-    await this.#refreshAround(inode, dir)
+    await this.#look.around(inode, dir)
     return inode.touched === touched
   }
 
@@ -411,7 +201,7 @@ export class Steps {
     if (inode.kind !== 'file' || twin?.kind !== 'file' || inode.remote === undefined) return false
     if (!isContent(twin, inode.remote) || !this.#listings.takeShadow(dir, inode.name)) return false
     this.#tree.transaction(() => {
-      this.#replaceRemote(inode, remoteFile(dir, twin))
+      replaceRemote(this.#tree, inode, remoteFile(dir, twin))
       this.#tree.touch(inode)
     })
     return true
@@ -422,7 +212,12 @@ export class Steps {
     if (inode.kind === 'dir') return this.#moveDirByHand(inode, dir, name)
     const remote = inode.remote
     if (remote === undefined) return
-    const entry = await this.#drive.uploadByHash(this.#refOf(dir), name, remote, this.#background)
+    const entry = await this.#drive.uploadByHash(
+      this.#look.refOf(dir),
+      name,
+      remote,
+      this.#background,
+    )
     if (entry === undefined) {
       // The service does not find its own bytes: take them here, and they go the way of any
       // written file.
@@ -430,7 +225,7 @@ export class Steps {
       return
     }
     this.#tree.transaction(() => {
-      this.#replaceRemote(inode, remoteFile(dir, entry))
+      replaceRemote(this.#tree, inode, remoteFile(dir, entry))
       this.#tree.touch(inode)
     })
     // The name was taken: to ask for it again would only make one more copy.
@@ -442,7 +237,7 @@ export class Steps {
    * its own.
    */
   async #settleName(inode: Inode, dir: DirInode): Promise<void> {
-    await this.#refreshAround(inode, dir)
+    await this.#look.around(inode, dir)
     if (inode.parent !== dir.ino || this.#adoptTwin(inode, dir)) return
     const occupant = this.#tree.occupant(dir, this.#tree.serviceName(inode))
     // Nobody's but ours, and it will leave.
@@ -479,7 +274,7 @@ export class Steps {
       this.#tree.save(inode)
       const grave = this.#tree.buryDir(old)
       for (const child of inside) {
-        this.#setRemote(child, { parent: grave.ino })
+        setPlace(child, { parent: grave.ino })
         this.#tree.touch(child)
       }
       this.#tree.touch(inode)
@@ -489,11 +284,11 @@ export class Steps {
   /** The key of the directory that is to take the place; undefined when the name is another's. */
   async #makeTarget(inode: DirInode, dir: DirInode, name: string): Promise<string | undefined> {
     try {
-      return (await this.#drive.makeDir(this.#refOf(dir), name, this.#background)).key
+      return (await this.#drive.makeDir(this.#look.refOf(dir), name, this.#background)).key
     } catch (error) {
       if (!isWeiyunError(error, 'EXISTS')) throw error
     }
-    await this.#refreshAround(inode, dir)
+    await this.#look.around(inode, dir)
     if (inode.parent !== dir.ino) return undefined
     const twin = dir.shadows?.get(inode.name)
     if (twin?.kind !== 'dir' || !this.#listings.takeShadow(dir, inode.name)) {
@@ -503,14 +298,6 @@ export class Steps {
     // Made by us before a reply was lost, or by another device: one directory in the end.
     inode.listed = false
     return twin.key
-  }
-
-  /** Changes where the service has an entry, whatever its kind. */
-  #setRemote(inode: Inode, place: Partial<RemotePlace>): void {
-    if (inode.kind === 'dir' && inode.remote !== undefined)
-      inode.remote = { ...inode.remote, ...place }
-    else if (inode.kind === 'file' && inode.remote !== undefined)
-      inode.remote = { ...inode.remote, ...place }
   }
 
   /**
@@ -567,49 +354,13 @@ export class Steps {
    */
   async #changedSince(inode: Inode): Promise<void> {
     const dir = inode.remote === undefined ? undefined : this.#tree.get(inode.remote.parent)
-    if (dir?.kind === 'dir') await this.#refreshAround(inode, dir)
-  }
-
-  /** An entry of another device bears the name of what we are about to send. */
-  #settleShadow(file: FileInode, dir: DirInode, { source }: Snapshot): void {
-    const shadow = dir.shadows?.get(file.name)
-    if (shadow === undefined) return
-    const isOurs = shadow.kind === 'file' && isContent(shadow, source)
-    // After the state file was lost: the version that these bytes were written over, and are to
-    // replace.
-    const isOld =
-      shadow.kind === 'file' &&
-      file.predecessor !== undefined &&
-      isContent(shadow, file.predecessor)
-    if (shadow.kind !== 'file' || !(isOurs || isOld)) {
-      this.#listings.yieldName(file)
-      return
-    }
-    if (!this.#listings.takeShadow(dir, file.name)) return
-    file.remote = remoteFile(dir, shadow)
-    this.#tree.touch(file)
-  }
-
-  async #refreshAround(inode: Inode, dir: DirInode): Promise<void> {
-    inode.asksListing = true
-    try {
-      await this.#listings.renew(dir, 'background')
-    } finally {
-      inode.asksListing = false
-    }
-  }
-
-  #refOf(dir: DirInode): NonNullable<ReturnType<Listings['ref']>> {
-    const ref = this.#listings.ref(dir)
-    if (ref === undefined)
-      throw new WeiyunError('UNREACHABLE', 'the directory is not on the service yet')
-    return ref
+    if (dir?.kind === 'dir') await this.#look.around(inode, dir)
   }
 
   #item(inode: Inode): RemoveItem {
     if (inode.remote === undefined)
       throw new WeiyunError('NOT_FOUND', 'the entry is not on the service')
-    const dir = this.#refOf(this.#tree.dir(inode.remote.parent))
+    const dir = this.#look.refOf(this.#tree.dir(inode.remote.parent))
     if (inode.kind === 'dir')
       return {
         dir,
@@ -618,25 +369,6 @@ export class Steps {
     const { id, version, name, size, sha1 } = inode.remote as RemoteFile
     return { dir, entry: { kind: 'file', id, version, name, size, sha1 } }
   }
-}
-
-interface Content {
-  readonly sha1: string
-  readonly size: number
-}
-
-function isContent(one: Content, other: Content): boolean {
-  return one.sha1 === other.sha1 && one.size === other.size
-}
-
-/**
- * An entry made by an upload: its bytes, not older, and its name but for what a clash adds to
- * that.
- */
-function isOf(attempt: UploadAttempt, entry: FileEntry): boolean {
-  const stem = attempt.name.replace(/(.)\.[^.]*$/su, '$1')
-  const isNamedSo = entry.name === attempt.name || entry.name.startsWith(stem)
-  return isContent(entry, attempt) && isNamedSo && entry.ctimeMs > attempt.sinceMs - CLOCK_SKEW_MS
 }
 
 /** The service was reached, and has not done it. */
