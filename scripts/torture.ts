@@ -15,8 +15,24 @@ import {
 } from '../test/fixtures/torture/round.ts'
 import { Sums } from '../test/fixtures/torture/sums.ts'
 
+const HELP = `usage: scripts/torture [--minutes N] [--seed S] [--rounds N] [--phases N] [--jobs N]
+                       [--dialect NAME] [--failures N] [--no-kills] [--no-faults] [--no-losses]
+
+  --minutes N   begins no new round after that (1)
+  --seed S      of the first round; the next one has the next seed
+  --rounds N    how many
+  --phases N    stretches of work in a round
+  --jobs N      rounds at a time (2)
+  --dialect     classic or webapp (classic)
+  --failures N  ends after so many (10)
+  --no-kills    the program is not killed
+  --no-faults   the service does what it is asked
+  --no-losses   no power cuts, no ruined state files
+`
+
 const { values } = parseArgs({
   options: {
+    help: { type: 'boolean', short: 'h', default: false },
     minutes: { type: 'string', default: '1' },
     rounds: { type: 'string', default: '1000000' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 1e6)) },
@@ -49,6 +65,10 @@ async function dead(player: ChildProcess): Promise<never> {
 }
 
 async function conduct(): Promise<void> {
+  if (values.help) {
+    process.stdout.write(HELP)
+    return
+  }
   const dialect = dialectNamed(values.dialect)
   const end = Date.now() + Number(values.minutes) * 60_000
   const sums = new Sums()
