@@ -12,8 +12,6 @@ import type { Listings } from './listing.ts'
 
 /** How much later than its connection's end a request may still take effect. */
 export const LATE_MS = 500
-/** How far the service's clock may be off. */
-export const CLOCK_SKEW_MS = 5 * 60_000
 
 export class Look {
   readonly #listings: Listings

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { crashPoint } from '../base/crash.ts'
 import {
   type CallOptions,
+  CLOCK_SKEW_MS,
   type DirEntry,
   type Drive,
   isWeiyunError,
@@ -14,7 +15,7 @@ import {
 import { VfsError } from './error.ts'
 import type { DirInode, FileInode, Inode, RemoteFile } from './inode.ts'
 import type { Listings } from './listing.ts'
-import { CLOCK_SKEW_MS, LATE_MS, Look } from './look.ts'
+import { LATE_MS, Look } from './look.ts'
 import { toShown } from './names.ts'
 import type { SingleStep } from './plan.ts'
 import { isContent, recordAttempt, remoteFile, replaceRemote, setPlace } from './remote.ts'

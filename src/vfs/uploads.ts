@@ -4,15 +4,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { crashPoint } from '../base/crash.ts'
 import {
   type CallOptions,
+  CLOCK_SKEW_MS,
   type Drive,
   type Entry,
   type FileEntry,
+  isMadeFor,
   WeiyunError,
 } from '../weiyun/index.ts'
 import { isErrno } from './error.ts'
 import type { DirInode, FileInode, RemoteFile, UploadAttempt } from './inode.ts'
 import type { Listings } from './listing.ts'
-import { CLOCK_SKEW_MS, LATE_MS, type Look } from './look.ts'
+import { LATE_MS, type Look } from './look.ts'
 import { type Content, isContent, recordAttempt, remoteFile, replaceRemote } from './remote.ts'
 import type { Tree } from './tree.ts'
 import type { Snapshot, Writer } from './writer.ts'
@@ -237,12 +239,8 @@ export class Uploads {
   }
 }
 
-/**
- * An entry made by an upload: its bytes, not older, and its name but for what a clash adds to
- * that.
- */
+/** An entry that an upload made: its bytes, its name or what a clash makes of that, not older. */
 function isOf(attempt: UploadAttempt, entry: FileEntry): boolean {
-  const stem = attempt.name.replace(/(.)\.[^.]*$/su, '$1')
-  const isNamedSo = entry.name === attempt.name || entry.name.startsWith(stem)
-  return isContent(entry, attempt) && isNamedSo && entry.ctimeMs > attempt.sinceMs - CLOCK_SKEW_MS
+  const isNew = entry.ctimeMs > attempt.sinceMs - CLOCK_SKEW_MS
+  return isContent(entry, attempt) && isMadeFor(entry, attempt) && isNew
 }

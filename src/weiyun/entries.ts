@@ -61,7 +61,7 @@ type EntryId =
   | { readonly kind: 'file'; readonly id: string }
 
 /** How far the service's clock may be behind ours. */
-const CLOCK_SKEW_MS = 2 * 60_000
+export const CLOCK_SKEW_MS = 5 * 60_000
 
 /**
  * Whether an entry with the content of an upload is one that the upload made: by its name, or by

@@ -31,6 +31,7 @@ export type {
   UploadOptions,
   UploadSource,
 } from './drive.ts'
+export { CLOCK_SKEW_MS, isMadeFor } from './entries.ts'
 export { type ErrorCode, FAILURES, isWeiyunError, WeiyunError } from './errors.ts'
 export type { Hosts, HostsConfig } from './hosts.ts'
 export type { ClassicSession, Session, WebappSession } from './session.ts'

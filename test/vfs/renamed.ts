@@ -255,10 +255,10 @@ t.test('an upload that the service takes twice leaves one entry', async (t) => {
   const upload = drive.upload.bind(drive)
   drive.upload = async (dir, name, source, options) => {
     await upload(dir, name, source, options)
-    drive.shift('main', name, 'main', 'file2026-11-28 1.txt')
+    drive.shift('main', name, 'main', 'file2026-11-28 1.0.1.txt')
     const second = await upload(dir, name, source, options)
-    drive.shift('main', name, 'main', 'file2026-11-28 2.txt')
-    return { ...second, name: 'file2026-11-28 2.txt' }
+    drive.shift('main', name, 'main', 'file2026-11-28 1.0.2.txt')
+    return { ...second, name: 'file2026-11-28 1.0.2.txt' }
   }
   await writeNew(vfs, '/file.txt', 'ours')
   await vfs.sync()
@@ -267,3 +267,23 @@ t.test('an upload that the service takes twice leaves one entry', async (t) => {
     ['file.txt', 'ours'],
   ])
 })
+
+t.test(
+  "another device's file with our bytes, and a name that begins like ours, stays",
+  async (t) => {
+    const drive = new MemoryDrive()
+    const vfs = await openVfs(await vfsDir(t), drive)
+    t.teardown(() => vfs.close())
+    await vfs.readdir('/')
+    drive.put('main', 'file.txt', 'theirs')
+    const upload = drive.upload.bind(drive)
+    drive.upload = async (dir, name, source, options) => {
+      drive.put('main', 'file of theirs.txt', 'ours')
+      return upload(dir, name, source, options)
+    }
+    await writeNew(vfs, '/file.txt', 'ours')
+    await vfs.sync()
+    t.equal(files(drive).filter(([, content]) => content === 'ours').length, 2)
+    t.equal(files(drive).length, 3)
+  },
+)

@@ -34,6 +34,8 @@ t.test('who has waited in vain does not wait as long again', async (t) => {
   drive.read = async function* () {
     yield await silence.promise
   }
+  // Until what was listed above is out of date.
+  await sleep(10)
 
   t.ok(await vfs.getattr('/dir'), 'a lookup of one directory')
   const inside = vfs.getattr('/dir/file')
