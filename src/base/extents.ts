@@ -62,13 +62,6 @@ export class ExtentSet {
     if (size < this.end) this.remove(size, this.end)
   }
 
-  /** True when every byte of [start, end) is in the set; an empty range is. */
-  covers(start: number, end: number): boolean {
-    if (start >= end) return true
-    const next = this.#countUpTo(start)
-    return next % 2 === 1 && this.#edge(next) >= end
-  }
-
   /** The parts of [start, end) that are not in the set, ascending. */
   gaps(start: number, end: number): Range[] {
     const gaps: Range[] = []

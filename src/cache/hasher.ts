@@ -7,16 +7,6 @@ import type { HashJob, HashPart, HashReply, HashRequest } from './hash-worker.ts
 export type { Digests } from './digest.ts'
 export type { HashPart } from './hash-worker.ts'
 
-/** Hashes a file while it is written from front to back. */
-export interface Follower {
-  /** Bytes below `until` are written and will not change. Cheap: call it after every write. */
-  advance(until: number): void
-  /** All `size` bytes are written. Rejects with code EIO when more than that was hashed already. */
-  finish(size: number): Promise<Digests>
-  /** Stops; needed only instead of `finish`. */
-  cancel(): void
-}
-
 /** Hashes parts of files as they come, one after another: the SHA-1 alone. */
 export interface Series {
   add(part: HashPart): void
@@ -32,8 +22,6 @@ interface Waiter {
 }
 
 const THREADS_MAX = 4
-/** A follower tells its thread of progress in steps of this size. */
-const ADVANCE_BYTES = 256 * 1024
 
 export class Hasher {
   readonly #threads: Thread[] = []
@@ -65,27 +53,6 @@ export class Hasher {
     const { promise, ...waiter } = Promise.withResolvers<Digests>()
     this.#thread().start({ parts: [...parts], until: size, size, sha1Only: true }, waiter)
     return (await promise).sha1
-  }
-
-  /** Follows the writing of the file at `path`, whose bytes begin at `start`. */
-  follow(path: string, start: number): Follower {
-    const thread = this.#thread()
-    const { promise, ...waiter } = Promise.withResolvers<Digests>()
-    promise.catch(() => {}) // who never calls finish does not want to know
-    const id = thread.start({ parts: [{ path, start, length: Infinity }], until: 0 }, waiter)
-    let told = 0
-    return {
-      advance(until) {
-        if (until < told + ADVANCE_BYTES) return
-        told = until
-        thread.send({ kind: 'advance', id, until })
-      },
-      finish(size) {
-        thread.send({ kind: 'advance', id, until: size, size })
-        return promise
-      },
-      cancel: () => thread.cancel(id),
-    }
   }
 
   series(): Series {

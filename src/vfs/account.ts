@@ -2,7 +2,7 @@
 // without network knows them. Refreshed in the background when somebody looks; never waited for.
 import type { Logger } from '../base/log.ts'
 import type { StateFile } from '../cache/state.ts'
-import type { Account, DirRef, Drive, Limits, Quota } from '../weiyun/index.ts'
+import type { Account, Drive, Limits, Quota } from '../weiyun/index.ts'
 import { VfsError } from './error.ts'
 
 const META = 'account'
@@ -63,14 +63,6 @@ export class AccountCache {
     if (account === undefined) return
     const { total, used } = account.quota
     this.#account = { ...account, quota: { total, used: Math.min(total, used + bytes) } }
-  }
-
-  get mainDir(): DirRef | undefined {
-    return this.#account?.mainDir
-  }
-
-  get uin(): string | undefined {
-    return this.#account?.uin
   }
 
   refresh(): Promise<Account> {

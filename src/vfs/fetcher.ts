@@ -66,7 +66,7 @@ export class Fetcher {
   /** performance.now() when a reader last found all slots taken. */
   #crampedMs = Number.NEGATIVE_INFINITY
   readonly #writes = new Map<string, Promise<void>>()
-  /** Called when a range has arrived whole and its blocks are on disk. */
+  /** Called when a range has ended, whole or not, and what came of it is on disk. */
   onArrived: (source: Source) => void = () => {}
 
   constructor({ drive, blocks, memoryBytes, slots }: FetcherOptions) {

@@ -118,10 +118,6 @@ export class Tree {
     return [...this.#pending].flatMap((ino) => this.get(ino) ?? [])
   }
 
-  get pendingCount(): number {
-    return this.#pending.size
-  }
-
   /** A new entry, seen at once; not yet on the service. The place must be free. */
   create<K extends Inode['kind']>(
     kind: K,

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { open, truncate, writeFile } from 'node:fs/promises'
+import { truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import t from 'tap'
@@ -100,39 +100,20 @@ t.test('missing and short files are errors of their own job only', async (t) => 
   await hasher.close()
 })
 
-t.test('follows a file that is being written', async (t) => {
+t.test('a series that is not wanted, or whose part cannot be read', async (t) => {
   const hasher = Hasher.start(1)
-  const path = join(t.testdir({}), 'growing')
-  const bytes = Buffer.alloc(9_000_000, 'growing and growing ')
-  await using handle = await open(path, 'w+')
-  const follower = hasher.follow(path, 100)
-  for (let at = 0; at < bytes.length; at += 100_000) {
-    await handle.write(bytes, at, 100_000, 100 + at)
-    follower.advance(at + 100_000)
-  }
-  t.same(await follower.finish(bytes.length), digestsOf(bytes))
-
-  const small = hasher.follow(path, 100)
-  small.advance(10)
-  t.same(await small.finish(20), digestsOf(bytes.subarray(0, 20)))
-  const empty = hasher.follow(path, 100)
-  t.same(await empty.finish(0), digestsOf(Buffer.alloc(0)))
-  await hasher.close()
-})
-
-t.test('a follower that was cut short, or is not wanted', async (t) => {
-  const hasher = Hasher.start(1)
-  const path = join(t.testdir({}), 'file')
-  await writeFile(path, Buffer.alloc(2_000_000))
-  const follower = hasher.follow(path, 0)
-  follower.advance(2_000_000)
-  // Another job behind it in the only thread: by then the first has been hashed.
-  await hasher.hash([{ path, start: 0, length: 2_000_000 }])
-  await t.rejects(follower.finish(1_000_000), { code: 'EIO' })
-
-  const unwanted = hasher.follow(path, 0)
-  unwanted.advance(1_000_000)
-  const finished = unwanted.finish(2_000_000)
+  const dir = t.testdir({ file: 'four' })
+  const part = { path: join(dir, 'file'), start: 0, length: 4 }
+  const series = hasher.series()
+  series.add(part)
+  series.add({ ...part, start: 2, length: 2 })
+  t.equal(await series.finish(), digestsOf(Buffer.from('fourur')).sha1)
+  const short = hasher.series()
+  short.add({ ...part, length: 5 })
+  await t.rejects(short.finish(), { code: 'EIO' })
+  const unwanted = hasher.series()
+  unwanted.add(part)
+  const finished = unwanted.finish()
   unwanted.cancel()
   await t.rejects(finished, /cancelled/)
   await hasher.close()

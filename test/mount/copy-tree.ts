@@ -58,7 +58,7 @@ mountTest(t, '3,000 files in one directory', async (t) => {
     },
   })
   t.equal(await rig.run('ls many | wc -l'), '3000\n')
-  t.match(await rig.requests(() => rig.run('find many -type f -size 10c | wc -l')), {})
+  t.equal(await rig.run('find many -type f -size 10c | wc -l'), '3000\n')
   await rig.run('mkdir mine; cd mine; for n in $(seq 300); do echo $n > $n; done; rm ../many/*')
   await rig.sync()
   t.equal(rig.remoteNames('mine').length, 300)
