@@ -9,7 +9,7 @@ import type { Checker } from './checker.ts'
 import { VfsError } from './error.ts'
 import type { Source } from './fetcher.ts'
 import type { FileInode, RemoteFile } from './inode.ts'
-import { type CachePolicy, KernelPages } from './kernel-pages.ts'
+import type { CachePolicy, KernelPages, Pages } from './kernel-pages.ts'
 import { type Reader, ReadState } from './reader.ts'
 import type { Tree } from './tree.ts'
 import type { WriteBack } from './writeback.ts'
@@ -29,7 +29,10 @@ interface Handle {
   /** The version read as long as nobody here writes. */
   version: RemoteFile | undefined
   wrote: boolean
-  cached: boolean
+  /** What the kernel has under its path. */
+  readonly pages: Pages
+  /** It reads and writes through those. */
+  readonly cached: boolean
 }
 
 export interface FilesOptions {
@@ -39,6 +42,7 @@ export interface FilesOptions {
   writer: Writer
   writeBack: WriteBack
   account: AccountCache
+  pages: KernelPages
   sourceOf: (version: RemoteFile) => Source
   /** Longest wait without progress, in ms. */
   timeoutMs: number
@@ -51,30 +55,30 @@ export interface FilesOptions {
 export class Files {
   readonly #options: FilesOptions
   readonly #handles = new Map<number, Handle>()
-  readonly #pages: KernelPages
   #lastFh = 0
 
   constructor(options: FilesOptions) {
     this.#options = options
-    this.#pages = new KernelPages(options.checker)
   }
 
-  async open(file: FileInode, flags: number): Promise<Opened> {
+  async open(path: string, file: FileInode, flags: number): Promise<Opened> {
     const writable = (flags & (constants.O_WRONLY | constants.O_RDWR)) !== 0
     file.opens++
     if (writable) file.writers++
+    const version = file.remote
+    const { pages, policy } = this.#options.pages.open(path, file, version)
     const handle: Handle = {
       file,
       writable,
       read: new ReadState(),
-      version: file.remote,
+      version,
       wrote: false,
-      cached: false,
+      pages,
+      cached: !policy.directIo,
     }
     // From here on, although the kernel may have pages of it from before: they prove wrong
     // together.
-    if (file.remote !== undefined)
-      handle.read.spoiled = this.#options.checker.spoiledSoFar(file.remote)
+    if (version !== undefined) handle.read.spoiled = this.#options.checker.spoiledSoFar(version)
     const fh = ++this.#lastFh
     this.#handles.set(fh, handle)
     try {
@@ -84,14 +88,12 @@ export class Files {
       await this.release(fh)
       throw error
     }
-    const policy = this.#pages.open(file, handle.version)
-    handle.cached = !policy.directIo
     return { fh, ...policy }
   }
 
   /** The first handle of a file that was just made. */
-  async create(file: FileInode, flags: number): Promise<Opened> {
-    const opened = await this.open(file, flags & ~constants.O_TRUNC)
+  async create(path: string, file: FileInode, flags: number): Promise<Opened> {
+    const opened = await this.open(path, file, flags & ~constants.O_TRUNC)
     this.#handle(opened.fh).wrote = true
     this.#options.writer.create(file)
     return opened
@@ -101,14 +103,11 @@ export class Files {
     return this.#handle(fh).file
   }
 
-  /** The size to show for a file, whoever asks: by path, or by a handle on whichever version. */
-  shownSize(file: FileInode): number {
-    return this.#pages.shownSize(file)
-  }
-
-  /** Waits until the kernel can be told the size. */
-  showable(file: FileInode): Promise<void> {
-    return this.#pages.showable(file)
+  /** The size to show to whoever asks by a handle. */
+  async sizeOf(fh: number): Promise<number> {
+    const { file, pages } = this.#handle(fh)
+    await this.#options.pages.showableOf(pages, file)
+    return this.#options.pages.shownSizeOf(pages, file)
   }
 
   async read(fh: number, offset: number, length: number): Promise<Buffer> {
@@ -140,14 +139,13 @@ export class Files {
   }
 
   async #read(handle: Handle, offset: number, length: number): Promise<Buffer> {
-    const { file, read, cached } = handle
+    const { file, read, pages, cached } = handle
     const dirty = await this.#options.writer.read(file, read, offset, length)
     if (dirty !== undefined) return dirty
     await this.#options.writer.finished(file)
     const wanted = handle.version ?? file.remote
     if (wanted === undefined) return Buffer.alloc(0)
-    if (cached && offset + length > wanted.size && (await this.#pages.end(file)))
-      this.#showAnew(file)
+    if (cached && offset + length > wanted.size) await this.#options.pages.end(pages)
     return this.#options.reader.read(this.#options.sourceOf(wanted), read, offset, length)
   }
 
@@ -184,12 +182,12 @@ export class Files {
   }
 
   async release(fh: number): Promise<void> {
-    const { file, writable, read, cached } = this.#handle(fh)
+    const { file, writable, read, pages, cached } = this.#handle(fh)
     this.#handles.delete(fh)
     this.#options.reader.release(read)
     file.opens--
     if (writable) file.writers--
-    if (cached && this.#pages.release(file)) this.#showAnew(file)
+    if (cached) this.#options.pages.release(pages)
     if (file.opens > 0) return
     if (file.parent === undefined) await this.#options.writer.discard(file)
     await this.#options.writer.release(file)
@@ -225,15 +223,7 @@ export class Files {
       handle.version = file.remote
       handle.read.spoiled = undefined
     }
-    this.#pages.sent(file)
-  }
-
-  /** The kernel was shown a size that is not that of the newest version. */
-  #showAnew(file: FileInode): void {
-    if (file.parent === undefined) return
-    const { tree } = this.#options
-    file.unseen = true
-    tree.onInvalid(tree.dir(file.parent), file.name)
+    this.#options.pages.sent(file)
   }
 
   async #truncate(file: FileInode, size: number): Promise<void> {
@@ -282,11 +272,6 @@ export class Files {
 
   #unsent = 0
   #unsentMs = Number.NEGATIVE_INFINITY
-
-  /** The kernel may go on under a name with the pages and the size of another file. */
-  forgetPages(file: FileInode): void {
-    this.#pages.forget(file)
-  }
 
   #handle(fh: number): Handle {
     const handle = this.#handles.get(fh)

@@ -1,134 +1,203 @@
-// What the kernel remembers of files: it has one page cache and one size for a path, whichever
-// versions of the file are open.
+// What the kernel remembers of files, by path as libfuse does: one page cache and one size,
+// whatever file and whichever version of it is found there by now, for as long as somebody has one
+// open.
 import { setTimeout as sleep } from 'node:timers/promises'
+import { LRUCache } from 'lru-cache'
 import type { Checker } from './checker.ts'
 import { VfsError } from './error.ts'
 import type { FileInode, RemoteFile } from './inode.ts'
 
 /** For so long an answer may be on its way between the kernel and us, in ms. */
 const IN_FLIGHT_MS = 1_000
+/** Paths at which nobody has a file open, and whose pages are still known. */
+const CLOSED_MAX = 20_000
 
 const NEVER_MS = Number.NEGATIVE_INFINITY
 
 /** How a file is to be opened. */
 export interface CachePolicy {
-  /** What the kernel remembers of the file is of this version. */
+  /** What the kernel remembers under the path is of this version. */
   keepCache: boolean
   /** The kernel remembers another version for somebody who still reads it: go past its cache. */
   directIo: boolean
 }
 
-/** Pages that the kernel may hold of a file. */
-interface Pages {
-  /** Of which content. */
-  content: string
-  /** Of that content, in bytes. */
-  size: number
+/** Pages that the kernel may hold under a path. */
+class Pages {
+  /** Undefined: no path leads there any more. */
+  path: string | undefined
+  /** Who was last opened through them. */
+  file: FileInode
+  /** Of which content they are, and its size in bytes. */
+  content = ''
+  size = 0
   /** Handles that count on them. */
-  handles: number
-  /** performance.now() when a larger size than that was last shown. */
-  largerMs: number
-  /** performance.now() when the kernel was last told where the content ends. */
-  endMs: number
+  handles = 0
+  /** Who is at the path by now, as far as the kernel was told. */
+  shown: FileInode | undefined
+  /** performance.now() when a larger size than that of the content was last shown. */
+  largerMs = NEVER_MS
+  /** Until then, by performance.now(), the kernel may be hearing where the content ends. */
+  endingMs = NEVER_MS
+
+  constructor(path: string, file: FileInode) {
+    this.path = path
+    this.file = file
+  }
 }
+
+export type { Pages }
 
 export class KernelPages {
   readonly #checker: Checker
-  readonly #pages = new WeakMap<FileInode, Pages>()
+  readonly #open = new Map<string, Pages>()
+  readonly #closed = new LRUCache<string, Pages>({ max: CLOSED_MAX })
+  /** The pages through which a file was last opened. */
+  readonly #ofFile = new WeakMap<FileInode, Pages>()
+  /** Called with a path of which the kernel may believe a wrong size. */
+  onWrongSize: (path: string) => void = () => {}
 
   constructor(checker: Checker) {
     this.#checker = checker
   }
 
-  /** For a new handle on `version`: the kernel's pages must not mix two of them. */
-  open(file: FileInode, version: RemoteFile | undefined): CachePolicy {
+  /** For a new handle on `version` of the file at `path`: pages of two versions must not mix. */
+  open(
+    path: string,
+    file: FileInode,
+    version: RemoteFile | undefined,
+  ): { pages: Pages; policy: CachePolicy } {
     const isClean = file.stagedId === undefined
     const content = file.stagedId ?? this.#contentOf(version)
-    const pages = this.#pages.get(file)
-    const isSame = pages?.content === content
-    if (pages !== undefined && !isSame && pages.handles > 0 && isClean)
-      return { keepCache: false, directIo: true }
-    const { size } = isClean ? (version ?? file) : file
-    const { largerMs, endMs } = isSame ? pages : { largerMs: NEVER_MS, endMs: NEVER_MS }
-    this.#pages.set(file, { content, size, handles: (pages?.handles ?? 0) + 1, largerMs, endMs })
-    return { keepCache: isSame, directIo: false }
+    const known = this.#open.get(path) ?? this.#closed.get(path)
+    const isSame = known?.content === content
+    const inUse = known !== undefined && known.handles > 0
+    // Who writes is seen by all who have the same file open, whichever version they began with.
+    if (inUse && !isSame && (isClean || known.file !== file))
+      return { pages: known, policy: { keepCache: false, directIo: true } }
+    const pages = known !== undefined && (isSame || inUse) ? known : new Pages(path, file)
+    pages.file = file
+    pages.content = content
+    pages.size = isClean ? (version?.size ?? file.size) : file.size
+    pages.handles++
+    this.#closed.delete(path)
+    this.#open.set(path, pages)
+    this.#ofFile.set(file, pages)
+    return { pages, policy: { keepCache: isSame, directIo: false } }
   }
 
-  /** A handle that did not go past the cache is closed. Returns whether a wrong size was shown. */
-  release(file: FileInode): boolean {
-    const pages = this.#pages.get(file)
-    const isLast = pages !== undefined && --pages.handles === 0
-    return isLast && file.stagedId === undefined && pages.size > file.size
+  /** A handle is closed that did not go past the cache. */
+  release(pages: Pages): void {
+    if (--pages.handles > 0) return
+    const { path, shown } = pages
+    if (path === undefined) return
+    this.#open.delete(path)
+    this.#closed.set(path, pages)
+    if (shown !== undefined && shown.stagedId === undefined && pages.size > shown.size)
+      this.#correct(pages)
+  }
+
+  /** The kernel has been told that what was at `from`, or below it, is at `to`. */
+  rename(from: string, to: string, isDir: boolean): void {
+    const inside = (top: string): string[] => (isDir ? this.#below(top) : [top])
+    for (const path of inside(to)) this.remove(path)
+    for (const path of inside(from)) {
+      for (const kept of [this.#open, this.#closed]) {
+        const pages = kept.get(path)
+        if (pages === undefined) continue
+        kept.delete(path)
+        pages.path = to + path.slice(from.length)
+        kept.set(pages.path, pages)
+      }
+    }
+  }
+
+  /** The kernel has been told that nothing is at `path` any more. */
+  remove(path: string): void {
+    const pages = this.#open.get(path)
+    if (pages !== undefined) pages.path = undefined
+    this.#open.delete(path)
+    this.#closed.delete(path)
   }
 
   /**
-   * The size to show. What is read is cut to it by the kernel, so while somebody reads an older
-   * version it is not less than he needs.
+   * The size to show for the file at `path`. What is read is cut to it by the kernel, so while
+   * somebody reads an older version it is not less than he needs.
    */
-  shownSize(file: FileInode): number {
-    const pages = this.#inUse(file)
-    if (pages === undefined) return file.size
-    if (file.size > pages.size) pages.largerMs = performance.now()
-    return Math.max(file.size, pages.size)
+  shownSize(path: string, file: FileInode): number {
+    return this.#shown(this.#open.get(path), file)
   }
 
-  /** Waits until the size can be shown: see `end`. */
-  async showable(file: FileInode): Promise<void> {
-    const pages = this.#inUse(file)
-    if (pages !== undefined && file.size > pages.size) await quiet(() => pages.endMs)
+  /** The size to show to whoever asks by a handle: the kernel takes it for that of the path. */
+  shownSizeOf(pages: Pages, file: FileInode): number {
+    return this.#shown(pages, pages.shown ?? file)
+  }
+
+  /** Waits until the size of the file at `path` can be shown: see `end`. */
+  showable(path: string, file: FileInode): Promise<void> {
+    return this.showableOf(this.#open.get(path), file)
+  }
+
+  async showableOf(pages: Pages | undefined, file: FileInode): Promise<void> {
+    if (pages === undefined) return
+    while (file.stagedId === undefined && file.size > pages.size) {
+      const leftMs = pages.endingMs - performance.now()
+      if (leftMs <= 0) return
+      await sleep(leftMs)
+    }
   }
 
   /**
-   * To be called before a read is answered with less than was asked for. While the kernel believes
-   * a file to be larger than the version in its pages, it takes such an answer for the end and
-   * forgets the larger size, unless that arrived after the read had set out: then zeros follow the
-   * version's last byte. So neither is answered while the other may be under way. Returns whether
-   * the kernel is to forget a size. Rejects with ESTALE where the two may have crossed; the kernel,
-   * which was reading ahead, then asks once more before it tells the program.
+   * To be called before a read through `pages` is answered with less than was asked for. While the
+   * kernel believes a file to be larger than the version in its pages, it takes such an answer for
+   * the end and forgets the larger size, unless that arrived after the read had set out: then zeros
+   * follow the version's last byte. So neither is answered while the other may be under way.
+   * Rejects with ESTALE where the two may have crossed; the kernel, which was reading ahead, then
+   * asks once more before it tells the program.
    */
-  async end(file: FileInode): Promise<boolean> {
-    const pages = this.#inUse(file)
-    if (pages === undefined) return false
-    pages.endMs = performance.now()
-    if (pages.largerMs === NEVER_MS) return false
-    if (pages.endMs >= pages.largerMs + IN_FLIGHT_MS) return true
-    await quiet(() => pages.largerMs)
-    pages.endMs = performance.now()
-    throw new VfsError('ESTALE', 'an older version ends here')
+  async end(pages: Pages): Promise<void> {
+    const nowMs = performance.now()
+    const quietMs = pages.largerMs + IN_FLIGHT_MS
+    // Nobody is shown a size meanwhile, so that the wait has an end.
+    pages.endingMs = Math.max(nowMs, quietMs) + IN_FLIGHT_MS
+    if (pages.largerMs === NEVER_MS) return
+    if (nowMs < quietMs) {
+      await sleep(quietMs - nowMs)
+      throw new VfsError('ESTALE', 'an older version ends here')
+    }
+    this.#correct(pages)
   }
 
   /** Our own upload made a new version of a file out of what the kernel has. */
   sent(file: FileInode): void {
-    const pages = this.#pages.get(file)
-    if (pages === undefined) return
+    const pages = this.#ofFile.get(file)
+    if (pages?.file !== file) return
     pages.content = this.#contentOf(file.remote)
     pages.size = file.size
   }
 
-  /** The kernel may go on under a name with the pages and the size of another file. */
-  forget(file: FileInode): void {
-    this.#pages.delete(file)
-    file.unseen = true
+  #shown(pages: Pages | undefined, file: FileInode): number {
+    if (pages === undefined) return file.size
+    pages.shown = file
+    if (pages.handles === 0 || file.stagedId !== undefined) return file.size
+    if (file.size > pages.size) pages.largerMs = performance.now()
+    return Math.max(file.size, pages.size)
   }
 
-  /** Pages that an open handle counts on. */
-  #inUse(file: FileInode): Pages | undefined {
-    const pages = file.opens > 0 && file.stagedId === undefined ? this.#pages.get(file) : undefined
-    return pages !== undefined && pages.handles > 0 ? pages : undefined
+  #below(dir: string): string[] {
+    const paths = [...this.#open.keys(), ...this.#closed.keys()]
+    return paths.filter((path) => path.startsWith(`${dir}/`))
+  }
+
+  /** The kernel is to ask for the size again, before anybody opens what is there now. */
+  #correct({ path, shown }: Pages): void {
+    if (shown !== undefined) shown.unseen = true
+    if (path !== undefined) this.onWrongSize(path)
   }
 
   /** What the kernel's pages are of. Pages with bytes that proved wrong are of something else. */
   #contentOf(version: RemoteFile | undefined): string {
     if (version === undefined) return ''
     return `${version.sha1}-${version.size}-${this.#checker.spoiledSoFar(version)}`
-  }
-}
-
-/** Waits until nothing has been in flight since `lastMs()` any more. */
-async function quiet(lastMs: () => number): Promise<void> {
-  for (;;) {
-    const leftMs = lastMs() + IN_FLIGHT_MS - performance.now()
-    if (leftMs <= 0) return
-    await sleep(leftMs)
   }
 }

@@ -26,6 +26,7 @@ import { Fetcher, type Source } from './fetcher.ts'
 import { Files, type Opened } from './files.ts'
 import type { DirInode, FileInode, Inode, RemoteFile } from './inode.ts'
 import { Keep, type KeepAction, type KeepCall, type KeepProgress } from './keep.ts'
+import { KernelPages } from './kernel-pages.ts'
 import { Listings } from './listing.ts'
 import { localOnlyMatcher } from './local-only.ts'
 import { checkName } from './names.ts'
@@ -100,6 +101,7 @@ export class Vfs {
   readonly #fetcher: Fetcher
   readonly #writer: Writer
   readonly #writeBack: WriteBack
+  readonly #pages: KernelPages
   readonly #keep: Keep
   readonly #report: Report
   readonly #isLocalOnly: (name: string) => boolean
@@ -149,6 +151,7 @@ export class Vfs {
       quietMs: options.writeBackMs,
       log,
     })
+    const pages = new KernelPages(checker)
     const files = new Files({
       tree,
       reader,
@@ -156,6 +159,7 @@ export class Vfs {
       writer,
       writeBack,
       account,
+      pages,
       sourceOf,
       timeoutMs,
       fsyncRemote: options.fsync === 'remote',
@@ -190,6 +194,7 @@ export class Vfs {
     this.#fetcher = fetcher
     this.#writer = writer
     this.#writeBack = writeBack
+    this.#pages = pages
     this.files = files
     this.#isLocalOnly = localOnlyMatcher(options.localOnly)
   }
@@ -223,21 +228,20 @@ export class Vfs {
   /** Called with the path of an entry that changed without the kernel knowing. */
   set onInvalid(report: (path: string) => void) {
     this.#tree.onInvalid = (dir, name) => report(`/${[...this.#tree.path(dir), name].join('/')}`)
+    this.#pages.onWrongSize = report
   }
 
   async getattr(path: string): Promise<Stat> {
     const inode = await this.#paths.resolve(path)
-    if (inode.kind === 'file') {
-      await this.files.showable(inode)
-      inode.unseen = false
-    }
-    return this.#stat(inode)
+    if (inode.kind === 'dir') return this.#stat(inode)
+    await this.#pages.showable(path, inode)
+    inode.unseen = false
+    return this.#stat(inode, this.#pages.shownSize(path, inode))
   }
 
   async getattrOf(fh: number): Promise<Stat> {
-    const file = this.files.inodeOf(fh)
-    await this.files.showable(file)
-    return this.#stat(file)
+    const size = await this.files.sizeOf(fh)
+    return this.#stat(this.files.inodeOf(fh), size)
   }
 
   async readdir(path: string): Promise<DirItem[]> {
@@ -251,18 +255,18 @@ export class Vfs {
   }
 
   /**
-   * Rejects with ESTALE, once, when another device changed the content since its attributes were
-   * asked for: whoever opens it is to ask for them first, as the kernel then does by itself.
+   * Rejects with ESTALE while another device's change of the content is newer than its attributes
+   * that were asked for: whoever opens it is to ask for them first, as the kernel then does by
+   * itself.
    */
   async open(path: string, flags: number): Promise<Opened> {
     if ((flags & (constants.O_WRONLY | constants.O_RDWR)) !== 0) this.#checkWritable()
     const file = await this.#paths.file(path)
     if (file.unseen) {
       // The kernel may still have the old size, and would cut the new bytes to it.
-      file.unseen = false
       throw new VfsError('ESTALE', 'changed since its attributes were asked for')
     }
-    return this.files.open(file, flags)
+    return this.files.open(path, file, flags)
   }
 
   async create(path: string, mode: number, flags: number): Promise<Opened> {
@@ -272,13 +276,13 @@ export class Vfs {
     if (present?.kind === 'dir') throw new VfsError('EISDIR', 'is a directory')
     if (present !== undefined) {
       if ((flags & constants.O_EXCL) !== 0) throw new VfsError('EEXIST', 'exists')
-      return this.files.open(present, flags)
+      return this.files.open(path, present, flags)
     }
     this.#checkNew(dir, name)
     const file = this.#tree.create('file', dir, name)
     file.localOnly = this.#isLocalOnly(name)
     this.#setMode(file, mode)
-    return this.files.create(file, flags)
+    return this.files.create(path, file, flags)
   }
 
   async truncate(path: string, size: number): Promise<void> {
@@ -305,8 +309,8 @@ export class Vfs {
     this.#checkWritable()
     const inode = await this.#paths.resolve(path)
     if (inode.kind === 'dir') throw new VfsError('EISDIR', 'is a directory')
-    if (this.#paths.hidden.delete(baseName(path))) return
-    await this.#unlink(inode)
+    if (!this.#paths.hidden.delete(baseName(path))) await this.#unlink(inode)
+    this.#pages.remove(path)
   }
 
   async rmdir(path: string): Promise<void> {
@@ -327,7 +331,8 @@ export class Vfs {
     const { dir, name } = await this.#paths.parent(to)
     if (inode.kind === 'file' && HIDDEN.test(name)) {
       this.#paths.hidden.set(name, inode)
-      return this.#unlink(inode)
+      await this.#unlink(inode)
+      return this.#pages.rename(from, to, false)
     }
     const victim = await this.#paths.child(dir, name)
     if (victim === inode) return
@@ -349,6 +354,7 @@ export class Vfs {
     if (victim?.kind === 'file') await this.#discardUnsent(victim)
     if (inode.kind === 'file') await this.#writer.describe(inode)
     await this.#settleIfStrict(inode, ...place, [dir, name])
+    this.#pages.rename(from, to, inode.kind === 'dir')
   }
 
   async statfs(): Promise<StatFs> {
@@ -514,8 +520,7 @@ export class Vfs {
 
   // --- small parts
 
-  #stat(inode: Inode): Stat {
-    const size = inode.kind === 'file' ? this.files.shownSize(inode) : undefined
+  #stat(inode: Inode, size?: number): Stat {
     return statOf(inode, this.#parts.options, size)
   }
 
@@ -573,7 +578,7 @@ export class Vfs {
         idleMs: this.#parts.options.timeoutMs,
       })
     } catch (error) {
-      if (inode.kind === 'file') this.files.forgetPages(inode)
+      if (inode.kind === 'file') inode.unseen = true
       for (const [dir, name] of places) this.#tree.onInvalid(dir, name)
       throw error
     }

@@ -132,3 +132,44 @@ mountTest(t, 'the kernel keeps the pages of a version, and drops them with it', 
   t.equal((await rig.run('sha1sum film')).slice(0, 40), rig.remote().get('film')?.sha)
   t.equal(await kept(), 2 * MiB)
 })
+
+mountTest(
+  t,
+  'a file in the place of one that is open: each is read with its own bytes',
+  async (t) => {
+    const rig = await Rig.open(t, {
+      args: ['--dir-ttl', '1s'],
+      prepare: async (admin) => {
+        for (const dir of ['same', 'longer', 'shorter']) {
+          admin.mkdir({ path: dir })
+          await admin.put({ path: `${dir}/file`, size: 300_000, seed: 9 })
+        }
+      },
+    })
+    const sizes = { same: 300_000, longer: 500_000, shorter: 100_000 }
+    for (const [dir, size] of Object.entries(sizes)) {
+      const before = await rig.admin.read({ path: `${dir}/file` })
+      await rig.run(`cat ${dir}/file`)
+      const old = await open(rig.path(dir, 'file'))
+      // Another entry under the name, which is how a client of the service replaces a file.
+      await rig.admin.replace({ path: `${dir}/file`, size, seed: 10 })
+      const after = await rig.admin.read({ path: `${dir}/file` })
+      await rig.refresh(dir)
+      await sleep(1_200)
+      const fresh = await open(rig.path(dir, 'file'))
+      for (const _ of [1, 2]) {
+        const bytes = Buffer.alloc(600_000)
+        t.equal((await old.read(bytes, 0, bytes.length, 0)).bytesRead, before.length, `${dir}: old`)
+        t.ok(bytes.subarray(0, before.length).equals(before), `${dir}: old bytes`)
+        t.equal((await fresh.read(bytes, 0, bytes.length, 0)).bytesRead, size, `${dir}: new`)
+        t.ok(bytes.subarray(0, size).equals(after), `${dir}: new bytes`)
+      }
+      await old.close()
+      await fresh.close()
+      const seen = async (): Promise<string> =>
+        rig.run(`stat -c %s ${dir}/file; cat ${dir}/file | sha1sum`)
+      const wanted = `${size}\n${rig.remote().get(`${dir}/file`)?.sha}  -\n`
+      await until(async () => (await seen()) === wanted, `${dir}: its new size and bytes`)
+    }
+  },
+)

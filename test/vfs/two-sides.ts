@@ -72,10 +72,11 @@ class TwoSides {
     return found
   }
 
-  /** As the kernel does it: what is stale is opened once more. */
+  /** As the kernel does it: what is stale is looked up anew, and opened once more. */
   async open(path: string, flags: number): Promise<Opened> {
-    return this.vfs.open(path, flags).catch((error: unknown) => {
+    return this.vfs.open(path, flags).catch(async (error: unknown) => {
       if (!isErrno(error, 'ESTALE')) throw error
+      await this.vfs.getattr(path)
       return this.vfs.open(path, flags)
     })
   }
