@@ -68,10 +68,7 @@ export interface Row {
   run(bench: Bench, label: string): Promise<void>
 }
 
-/**
- * Runs `work` on a mount, unmounts whatever happens, and notes the processor time that the mount
- * took.
- */
+/** Runs `work` on a mount, and unmounts whatever happens. */
 export async function withMount<M extends Mount>(
   mounting: Promise<M>,
   work: (mount: M) => Promise<void>,

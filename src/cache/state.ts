@@ -1,9 +1,9 @@
 // The state file: what this mount knows of the drive and what it still owes to the service, in one
 // SQLite database. A row is an inode. It says where users of this mount see the entry (parent,
 // name), where the service has it (rparent, rname, rid), and which unsaved bytes belong to it
-// (staged). The difference between the two places is the journal: nothing else records pending
-// work, so nothing can disagree with it. Statements are synchronous: a caller's row is in the
-// database when a call returns.
+// (staged). The difference between the two places is the journal, with what was begun and not heard
+// of again (resume, strays): no list of pending work could disagree with it. Statements are
+// synchronous: a caller's row is in the database when a call returns.
 import { type FileHandle, open } from 'node:fs/promises'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { crashPoint } from '../base/crash.ts'

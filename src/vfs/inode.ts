@@ -1,6 +1,7 @@
 // The inodes: what an entry is, where users of the mount see it, where the service has it, and
-// which unsaved bytes it holds. A change is pending exactly when the two places or contents
-// differ; nobody keeps a second list. Inodes are made and saved by `tree.ts` alone.
+// which unsaved bytes it holds. A change is pending when the two places or contents differ, or when
+// something was begun of whose end nobody heard; nobody keeps a second list. Inodes are made by
+// `tree.ts` and saved by `rows.ts` alone.
 import type { InodeRow, OwnAttrs } from '../cache/state.ts'
 import type { Entry } from '../weiyun/index.ts'
 

@@ -1,6 +1,6 @@
 // What has to happen next so that the service has what users of the mount see. A pure look at the
-// tree: since the answer follows from the two places alone, it is the same after a crash as before
-// it.
+// tree: since the answer follows from the two places, and from what was begun, it is the same after
+// a crash as before it.
 import type { DirInode, FileInode, Inode } from './inode.ts'
 import { toShown } from './names.ts'
 import { isMisplaced, type Tree } from './tree.ts'

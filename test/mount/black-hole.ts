@@ -1,9 +1,9 @@
 // A service that takes every request and never answers: nothing that a user does may hang. Without
 // the program's own limits each of these would wait for an hour.
 import { mkdir, open, readdir, readFile, rename, stat, statfs, writeFile } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { mountTest, Rig } from '../fixtures/mount.ts'
+import { WIRE } from '../fixtures/dialect.ts'
+import { mountTest, Rig, until } from '../fixtures/mount.ts'
 
 const TIMEOUT_MS = 2_000
 /** Some make several calls, one after another, and the machine may be busy. */
@@ -96,7 +96,7 @@ mountTest(t, 'a command on its way does not hold the end of the mount', async (t
   // Its repeats alone would take longer than is waited for here.
   const rig = await blackHole(t, '15s')
   await mkdir(rig.path('known/dir'))
-  await sleep(500)
+  await until(() => rig.admin.counters()[WIRE.makeDir]?.inFlight, 'the command')
   t.equal(
     await outcome(
       t,

@@ -7,10 +7,10 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { findProgram } from '../../src/cli/fuse-helper.ts'
 import { runCli, startCli } from '../fixtures/cli.ts'
+import { until } from '../fixtures/mount.ts'
 import { gone, MountBench, noFuse } from '../fixtures/mount-cli.ts'
 import { exposures, filesWithSecrets, secretsOf } from '../fixtures/secrets.ts'
 
@@ -95,7 +95,7 @@ for (const dialect of ['classic', 'webapp'] as const) {
     for (const kind of FAULTS) {
       bench.standin.admin.setFaults([{ kind, times: 3 }])
       await writeFile(join(bench.mountpoint, `${kind}.txt`), kind)
-      await sleep(100)
+      await until(() => bench.standin.admin.faults()[0]?.hits, kind)
     }
     isClean(await answers(bench.home), 'the control socket')
     isClean(await statusPage(t, bench), 'the status page')

@@ -1,5 +1,5 @@
 // What a test or an operator may do to a running service, as typed methods. Over HTTP:
-// admin-endpoint.ts.
+// endpoint.ts.
 
 import type { Fault } from '../faults.ts'
 import type { Counter, JournalEntry } from '../journal.ts'
