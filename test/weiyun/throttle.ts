@@ -9,12 +9,12 @@ function waiter() {
 
 t.test('a burst, then at the rate', async (t) => {
   const { waits, rest } = waiter()
-  const throttle = new Throttle({ perSecond: 10, burst: 3 })
+  const throttle = new Throttle({ perSecond: 0.1, burst: 3 })
   for (let turn = 0; turn < 5; turn++) await throttle.take(1, { rest })
   t.equal(waits.length, 2)
   t.ok(waits.every((ms) => ms > 0))
   t.ok((waits[1] ?? 0) > (waits[0] ?? 0), 'each waits for those before it')
-  t.ok((waits[1] ?? 0) <= 200)
+  t.ok((waits[1] ?? 0) <= 20_000)
 })
 
 t.test('more at once than the burst is paid for afterwards', async (t) => {

@@ -111,7 +111,7 @@ t.test('a user never waits longer than one and a half time limits', async (t) =>
 })
 
 t.test('a long reply may take its time', async (t) => {
-  const { service, drive } = await withFakeDrive(t, { timeoutMs: 1000 })
+  const { service, drive } = await withFakeDrive(t, { timeoutMs: 2_000 })
   service.on('get_dir_list', async (seen, response) => {
     const text = String((await listing()(seen, response))?.body)
     response.writeHead(200, { 'content-length': text.length })

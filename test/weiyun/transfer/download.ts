@@ -205,10 +205,10 @@ t.test('a stalled body is noticed', async (t) => {
 })
 
 t.test('a reader that pauses is not a stall', async (t) => {
-  const { drive, service } = await setUp(t, { timeoutMs: 300 })
+  const { drive, service } = await setUp(t, { timeoutMs: 2_000 })
   const parts: Buffer[] = []
   for await (const part of drive.read(MAIN, FILE, 0, FILE.size)) {
-    if (parts.length === 0) await new Promise((resolve) => setTimeout(resolve, 1000))
+    if (parts.length === 0) await new Promise((resolve) => setTimeout(resolve, 3_000))
     parts.push(part)
   }
   t.ok(Buffer.concat(parts).equals(CONTENT))
