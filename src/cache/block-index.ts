@@ -120,10 +120,10 @@ export class BlockIndex {
     }
   }
 
-  /** Forgets a segment, and that the content was ever verified. */
+  /** Forgets a segment, and before it that the content was ever verified. */
   remove(content: string, number: number): void {
-    this.#prepare('DELETE FROM segment WHERE content = ? AND number = ?').run(content, number)
     this.setFlag(content, 'verified', false)
+    this.#prepare('DELETE FROM segment WHERE content = ? AND number = ?').run(content, number)
   }
 
   /** Room taken by pinned segments. */

@@ -151,9 +151,9 @@ export class BlockCache {
     return this.#store.drop(content)
   }
 
-  /** True when `setVerified` was called and no block has changed since. */
+  /** True when every block is here, and none has changed since `setVerified` was called. */
   verified(content: ContentId): boolean {
-    return this.#store.flag(content, 'verified')
+    return this.#store.flag(content, 'verified') && this.complete(content)
   }
 
   /** Notes that all the blocks together have the hash of the content. */

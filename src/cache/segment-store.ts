@@ -148,9 +148,9 @@ export class SegmentStore {
   spoil(segment: Segment, blockIndex: number): void {
     if (segment.gone || segment.state(blockIndex) !== PRESENT) return
     this.#log.warn({ file: segment.name, blockIndex }, 'a cached block is damaged: forgotten')
+    this.#safely(undefined, () => this.#unverify(segment))
     segment.mark(blockIndex, SPOILT)
     this.#table.touch(segment)
-    this.#safely(undefined, () => this.#table.setFlag(segment.content, 'verified', false))
   }
 
   /** Removes all segments of a content. */
@@ -205,6 +205,8 @@ export class SegmentStore {
     await this.#table.using(segment, async () => {
       await this.#files.write(segment, bytes, segment.position(blockIndex))
       crashPoint('blocks.written')
+      // A file that holds the whole content may hide this one by now: then nothing changes.
+      if (this.#table.find(segment.content, blockIndex) === segment) this.#unverify(segment)
       segment.mark(blockIndex, PRESENT, crc)
     })
   }
@@ -222,9 +224,18 @@ export class SegmentStore {
       await this.#files.bringIn(path, segment.name)
       crashPoint('blocks.adopted')
       segment.created = true
+      this.#unverify(segment)
       for (const [index, crc] of crcs.entries()) segment.mark(index, PRESENT, crc)
     })
     if (!segment.gone) this.#table.save(segment)
+  }
+
+  /**
+   * To be called before a block becomes another: it is not what was verified, also where the flag
+   * is left from before a crash.
+   */
+  #unverify({ content }: Segment): void {
+    if (this.#table.flag(content, 'verified')) this.#table.setFlag(content, 'verified', false)
   }
 
   async #remove(segment: Segment): Promise<void> {

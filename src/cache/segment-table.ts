@@ -125,6 +125,8 @@ export class SegmentTable {
   }
 
   setFlag(content: string, flag: Flag, value: boolean): void {
+    // The rows that it speaks of come first: no crash leaves it beside older ones.
+    if (value) this.flush()
     this.#index.setFlag(content, flag, value)
   }
 

@@ -1,5 +1,6 @@
 import { cp, mkdir, open, readdir, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import t, { type Test } from 'tap'
 import { silentLogger } from '../../src/base/log.ts'
 import { BLOCK_SIZE, BlockCache } from '../../src/cache/blocks.ts'
@@ -126,6 +127,42 @@ t.test('a damaged block is a miss, and can be put again', async (t) => {
   t.equal(await cache.get(content, 3), undefined)
   t.ok(isSame(await cache.get(content, 1), content.block(1)))
   await cache.close()
+})
+
+t.test('a block that is put takes from its content that it was verified', async (t) => {
+  const dir = t.testdir({})
+  const { cache } = await openCache(dir)
+  const content = contentOf('a', 2 * BLOCK_SIZE)
+  await putAll(cache, content)
+  cache.setVerified(content)
+  await cache.close()
+  // As a crash may leave it: the flag is there, and a block that it spoke of is not.
+  const db = new DatabaseSync(join(dir, 'blocks.db'))
+  db.exec("UPDATE segment SET states = x'0201'")
+  db.close()
+
+  const next = (await openCache(dir)).cache
+  t.notOk(next.verified(content), 'not while a block is missing')
+  await next.put(content, 0, content.block(0))
+  t.ok(next.complete(content))
+  t.notOk(next.verified(content), 'nor when it came anew')
+  await next.close()
+})
+
+t.test('what was verified outlives a kill together with its blocks', async (t) => {
+  const dir = t.testdir({})
+  const { cache } = await openCache(dir)
+  const content = contentOf('a', BLOCK_SIZE)
+  await putAll(cache, content)
+  cache.setVerified(content)
+  const left = t.testdirName.concat('-left')
+  t.teardown(() => rm(left, { recursive: true }))
+  await cp(dir, left, { recursive: true })
+  await cache.close()
+  const next = (await openCache(left)).cache
+  t.ok(next.complete(content))
+  t.ok(next.verified(content))
+  await next.close()
 })
 
 t.test('a file that vanished is forgotten', async (t) => {

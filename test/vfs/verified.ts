@@ -1,0 +1,56 @@
+// What "verified" is believed of: the very bytes that were hashed, also after a crash.
+import { createHash } from 'node:crypto'
+import { cp } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { silentLogger } from '../../src/base/log.ts'
+import { BlockCache } from '../../src/cache/blocks.ts'
+import { Hasher } from '../../src/cache/hasher.ts'
+import { Space } from '../../src/cache/space.ts'
+import { Checker } from '../../src/vfs/checker.ts'
+import { Fetcher, type Source } from '../../src/vfs/fetcher.ts'
+import { Reader, ReadState } from '../../src/vfs/reader.ts'
+import type { Drive } from '../../src/weiyun/index.ts'
+import { tempDir } from '../fixtures/cli.ts'
+
+const BYTES = Buffer.from('ten bytes.')
+const CONTENT = { sha1: createHash('sha1').update(BYTES).digest('hex'), size: BYTES.length }
+const SOURCE = { content: CONTENT, file: {}, dir: () => ({}) } as unknown as Source
+
+/** The answers of the service, the last of them for ever. */
+async function openReader(t: Test, dir: string, ...answers: ('right' | 'wrong')[]) {
+  const space = new Space({ dir, capacity: 2 ** 30, marginBytes: 0 })
+  const blocks = await BlockCache.open({ dir, log: silentLogger, space })
+  async function* read() {
+    const answer = answers.length > 1 ? answers.shift() : answers[0]
+    yield answer === 'right' ? Buffer.from(BYTES) : BYTES.map((byte) => byte ^ 1)
+  }
+  const drive = { read } as unknown as Drive
+  const slots = () => 1
+  const fetcher = new Fetcher({ drive, blocks, memoryBytes: 2 ** 26, slots })
+  const hasher = Hasher.start()
+  const checker = new Checker({ fetcher, blocks, hasher, log: silentLogger })
+  const reader = new Reader({ fetcher, blocks, checker, timeoutMs: 60_000, slots })
+  t.teardown(async () => {
+    await fetcher.close()
+    await blocks.close()
+    await hasher.close()
+  })
+  const readAll = async () => `${await reader.read(SOURCE, new ReadState(), 0, CONTENT.size)}`
+  return { blocks, readAll }
+}
+
+t.test('a kill right after a check', async (t) => {
+  const dir = await tempDir(t)
+  const { blocks, readAll } = await openReader(t, join(dir, 'cache'), 'right')
+  t.equal(await readAll(), `${BYTES}`)
+  t.ok(blocks.verified(CONTENT))
+  // What a process that is killed now leaves behind.
+  for (const answer of ['right', 'wrong'] as const) {
+    const left = join(dir, answer)
+    await cp(join(dir, 'cache'), left, { recursive: true })
+    const next = await openReader(t, left, 'wrong', answer)
+    const seen = await next.readAll().catch(({ code }) => code)
+    t.match(seen, answer === 'right' ? /^ten bytes\.$/ : /^ten bytes\.$|^EIO$/)
+  }
+})
