@@ -95,15 +95,16 @@ export class Checker {
   }
 
   async #check(content: ContentId): Promise<void> {
-    const sha1 = (await this.#hashOfArrived(content)) ?? (await this.#hash(content))
-    if (sha1 === content.sha1) {
-      this.#blocks.setVerified(content)
-      return
-    }
+    const parts = this.#blocks.parts(content)
+    if (parts === undefined || this.#blocks.verified(content)) return
+    const sha1 = (await this.#hashOfArrived(content)) ?? (await this.#hash(parts))
     // What this disk has lost is fetched again, and is nobody's error.
-    if (await this.#blocks.dropDamaged(content)) return
+    const isDamaged = sha1 !== content.sha1 && (await this.#blocks.dropDamaged(content))
+    // What has come since, from the service or by an upload of ours, was not hashed.
+    if (!isSame(parts, this.#blocks.parts(content))) return this.#check(content)
+    if (sha1 === content.sha1) this.#blocks.setVerified(content)
     // What could not be hashed has not proved wrong.
-    if (sha1 !== undefined) await this.spoil(content)
+    else if (sha1 !== undefined && !isDamaged) await this.spoil(content)
   }
 
   /** Hashes what has arrived of a content without a gap. */
@@ -133,9 +134,7 @@ export class Checker {
     return isSame(arriving?.parts, this.#blocks.parts(content)) ? sha1 : undefined
   }
 
-  async #hash(content: ContentId): Promise<string | undefined> {
-    const parts = this.#blocks.parts(content)
-    if (parts === undefined) return undefined
+  async #hash(parts: FilePart[]): Promise<string | undefined> {
     return this.#hasher.sha1(parts).catch((error: unknown) => {
       this.#log.warn({ err: error }, 'cached blocks could not be read back')
       return undefined

@@ -1,10 +1,12 @@
 // The check of a content that arrives piece by piece, most of which is hashed before its end is
 // here.
 import { createHash } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { silentLogger } from '../../src/base/log.ts'
 import { BLOCK_SIZE, BlockCache, type ContentId } from '../../src/cache/blocks.ts'
+import { digestsOf } from '../../src/cache/digest.ts'
 import { Hasher } from '../../src/cache/hasher.ts'
 import { SEGMENT_BLOCKS } from '../../src/cache/segment.ts'
 import { Space } from '../../src/cache/space.ts'
@@ -104,6 +106,51 @@ t.test('what was hashed and has come anew since is hashed anew', async (t) => {
     await checker.check(CONTENT)
     t.equal(blocks.verified(CONTENT), isRight)
   }
+})
+
+/** A check that has to wait for the hash of the whole; `end` gives it and waits for the check. */
+async function checkBegun(rig: Rig, change?: (block: Buffer) => void) {
+  const { hasher, checker, arrive } = rig
+  const first = Promise.withResolvers<string>()
+  const { sha1 } = hasher
+  hasher.sha1 = () => {
+    hasher.sha1 = sha1
+    return first.promise
+  }
+  await arrive(1, BLOCKS)
+  await arrive(0, 1, change)
+  return async (hash: string): Promise<void> => {
+    const check = checker.check(CONTENT)
+    first.resolve(hash)
+    await check
+  }
+}
+
+t.test('what comes anew while the old is hashed was not hashed', async (t) => {
+  const rig = await openRig(t)
+  const { blocks, checker, arrive } = rig
+  const end = await checkBegun(rig)
+  await blocks.drop(CONTENT)
+  await arrive(0, 1, spoil)
+  await arrive(1, BLOCKS)
+  await end(CONTENT.sha1)
+  t.notOk(blocks.verified(CONTENT))
+  t.equal(checker.spoiledSoFar(CONTENT), 1)
+})
+
+t.test('an upload that takes the place of wrong bytes while they are hashed stays', async (t) => {
+  const rig = await openRig(t)
+  const { blocks, checker } = rig
+  const end = await checkBegun(rig, spoil)
+  const path = join(await tempDir(t), 'staged')
+  await writeFile(path, BYTES)
+  const { crcs } = digestsOf(BYTES)
+  await blocks.adopt(CONTENT, path, 0, crcs)
+  checker.adopted(CONTENT, crcs)
+  const spoiled = checker.spoiledSoFar(CONTENT)
+  await end('wrong')
+  t.ok(blocks.verified(CONTENT))
+  t.equal(checker.spoiledSoFar(CONTENT), spoiled)
 })
 
 t.test('what cannot be hashed, as at the end of the program, is not called wrong', async (t) => {
