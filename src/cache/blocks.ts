@@ -156,9 +156,15 @@ export class BlockCache {
     return this.#store.flag(content, 'verified') && this.complete(content)
   }
 
-  /** Notes that all the blocks together have the hash of the content. */
-  setVerified(content: ContentId): void {
-    if (this.complete(content)) this.#store.setFlag(content, 'verified', true)
+  /**
+   * Notes that all the blocks together have the hash of the content. Where others than those here
+   * were hashed, `crcs` has the CRC-32 of each: nothing is noted unless they are the same.
+   */
+  setVerified(content: ContentId, crcs?: Uint32Array): void {
+    if (!this.complete(content)) return
+    const isSame =
+      crcs === undefined || this.#fullSegments(content, 0).every((segment) => segment.has(crcs))
+    if (isSame) this.#store.setFlag(content, 'verified', true)
   }
 
   /** True for a content that is never evicted. */

@@ -48,6 +48,13 @@ export class Digest {
   }
 }
 
+/** The CRC-32 of each block of a content that is at hand. */
+export function crcsOf(bytes: Buffer): Uint32Array {
+  return Uint32Array.from({ length: Math.ceil(bytes.length / BLOCK_SIZE) }, (_, n) =>
+    crc32(bytes.subarray(n * BLOCK_SIZE, (n + 1) * BLOCK_SIZE)),
+  )
+}
+
 /** The digests of bytes that are at hand. */
 export function digestsOf(bytes: Buffer): Digests {
   const digest = new Digest()

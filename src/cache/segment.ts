@@ -151,6 +151,11 @@ export class Segment {
     this.dirty = true
   }
 
+  /** True when its blocks have the checksums in `crcs`, which are those of the whole content. */
+  has(crcs: Uint32Array): boolean {
+    return this.crcs.every((crc, at) => crc === crcs[this.first + at])
+  }
+
   /** True when `bytes` are what was put there. */
   matches(blockIndex: number, bytes: Buffer): boolean {
     return crc32(bytes) === this.crcs[blockIndex - this.first]

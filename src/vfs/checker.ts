@@ -85,7 +85,7 @@ export class Checker {
     this.#arriving.delete(keyOf(content))
     const isRight = (index: number, block: Buffer): boolean => crc32(block) === crcs[index]
     if (!this.#fetcher.forget(content, isRight)) this.#countSpoiled(content)
-    this.#blocks.setVerified(content)
+    this.#blocks.setVerified(content, crcs)
   }
 
   #countSpoiled(content: ContentId): void {

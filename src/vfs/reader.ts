@@ -2,6 +2,7 @@
 // ahead, and waits for blocks.
 import { hash } from 'node:crypto'
 import { BLOCK_SIZE, type BlockCache, type ContentId } from '../cache/blocks.ts'
+import { crcsOf } from '../cache/digest.ts'
 import { isWeiyunError } from '../weiyun/index.ts'
 import type { Checker } from './checker.ts'
 import { isErrno, VfsError } from './error.ts'
@@ -154,7 +155,7 @@ export class Reader {
       if (wasVerified && this.#blocks.verified(content)) return bytes
       if (hash('sha1', bytes) === content.sha1) {
         await this.#fetcher.written(content)
-        this.#blocks.setVerified(content)
+        this.#blocks.setVerified(content, crcsOf(bytes))
         return bytes
       }
       // Right by now, if it came here another way.

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { silentLogger } from '../../src/base/log.ts'
 import { BlockCache } from '../../src/cache/blocks.ts'
+import { digestsOf } from '../../src/cache/digest.ts'
 import { Hasher } from '../../src/cache/hasher.ts'
 import { Space } from '../../src/cache/space.ts'
 import { Checker } from '../../src/vfs/checker.ts'
@@ -14,6 +15,7 @@ import type { Drive } from '../../src/weiyun/index.ts'
 import { tempDir } from '../fixtures/cli.ts'
 
 const BYTES = Buffer.from('ten bytes.')
+const WRONG = Buffer.from('ten bits!!')
 const CONTENT = { sha1: createHash('sha1').update(BYTES).digest('hex'), size: BYTES.length }
 const SOURCE = { content: CONTENT, file: {}, dir: () => ({}) } as unknown as Source
 
@@ -23,7 +25,7 @@ async function openReader(t: Test, dir: string, ...answers: ('right' | 'wrong')[
   const blocks = await BlockCache.open({ dir, log: silentLogger, space })
   async function* read() {
     const answer = answers.length > 1 ? answers.shift() : answers[0]
-    yield answer === 'right' ? Buffer.from(BYTES) : BYTES.map((byte) => byte ^ 1)
+    yield Buffer.from(answer === 'right' ? BYTES : WRONG)
   }
   const drive = { read } as unknown as Drive
   const slots = () => 1
@@ -37,7 +39,7 @@ async function openReader(t: Test, dir: string, ...answers: ('right' | 'wrong')[
     await hasher.close()
   })
   const readAll = async () => `${await reader.read(SOURCE, new ReadState(), 0, CONTENT.size)}`
-  return { blocks, readAll }
+  return { blocks, fetcher, checker, readAll }
 }
 
 t.test('a kill right after a check', async (t) => {
@@ -53,4 +55,24 @@ t.test('a kill right after a check', async (t) => {
     const seen = await next.readAll().catch(({ code }) => code)
     t.match(seen, answer === 'right' ? /^ten bytes\.$/ : /^ten bytes\.$|^EIO$/)
   }
+})
+
+t.test('right bytes do not vouch for others that came to the disk meanwhile', async (t) => {
+  const { blocks, fetcher, readAll } = await openReader(t, await tempDir(t), 'right')
+  fetcher.written = async () => {
+    await blocks.drop(CONTENT)
+    await blocks.put(CONTENT, 0, WRONG)
+  }
+  t.equal(await readAll(), `${BYTES}`)
+  t.notOk(blocks.verified(CONTENT))
+})
+
+t.test('nor does an upload of ours that the disk did not take', async (t) => {
+  const dir = await tempDir(t)
+  const { blocks, checker } = await openReader(t, dir, 'right')
+  const { crcs } = digestsOf(BYTES)
+  await blocks.adopt(CONTENT, join(dir, 'vanished'), 0, crcs)
+  await blocks.put(CONTENT, 0, WRONG)
+  checker.adopted(CONTENT, crcs)
+  t.notOk(blocks.verified(CONTENT))
 })
