@@ -11,6 +11,7 @@ import { BlockFiles } from './block-files.ts'
 import { type Flag, isDamage } from './block-index.ts'
 import {
   ABSENT,
+  BLOCK_SIZE,
   type ContentId,
   contentKey,
   PRESENT,
@@ -109,6 +110,9 @@ export class SegmentStore {
       return true
     } catch (error) {
       await this.#lost(error, segment)
+      // Here they are for nobody: who asks for them again is to get them from elsewhere.
+      const blocks = isShortage(error) ? 0 : Math.ceil(bytes.length / BLOCK_SIZE)
+      for (let at = first; at < first + blocks; at++) this.spoil(segment, at)
       return false
     }
   }
@@ -322,4 +326,9 @@ export class SegmentStore {
       this.#share.release()
     })
   }
+}
+
+/** True for failures that say nothing of the disk: this machine lacks something for now. */
+function isShortage(error: unknown): boolean {
+  return ['EMFILE', 'ENFILE', 'ENOMEM'].includes(`${(error as NodeJS.ErrnoException).code}`)
 }

@@ -1,6 +1,7 @@
 // Clean bytes: what programs read of a version that the service has. Decides how far to read
 // ahead, and waits for blocks.
 import { hash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { BLOCK_SIZE, type BlockCache, type ContentId } from '../cache/blocks.ts'
 import { crcsOf } from '../cache/digest.ts'
 import { isWeiyunError } from '../weiyun/index.ts'
@@ -44,6 +45,10 @@ const AGAIN_MS = 2_000
 const AGAIN_TIMEOUT_MS = 250
 /** A wait that took so much longer than it may, in ms, was not one. */
 const SLEPT_MS = 1_000
+
+/** How often a read tries to get a block, with pauses, in ms, that grow by so much. */
+const ATTEMPTS_MAX = 8
+const PAUSE_MS = 10
 
 /** A content is fetched for a check in pieces of this size. */
 const CHECKED_BYTES = MiB
@@ -251,14 +256,21 @@ export class Reader {
       if (this.#fetcher.flight(content, index) === undefined)
         this.#fetcher.fetch(source, index, index + 1)
       const flight = this.#fetcher.flight(content, index)
-      if (flight === undefined) continue
+      if (flight === undefined) {
+        // It came meanwhile; or the disk has it and does not give it, for want of file handles.
+        if (attempt >= ATTEMPTS_MAX) throw new VfsError('EIO', 'the cache cannot be read just now')
+        if (attempt > 0) await sleep(attempt * PAUSE_MS)
+        continue
+      }
       try {
         return await this.#wait(flight.block, state, () => flight.range.progressMs)
       } catch (error) {
         // Read-ahead that somebody else cancelled, or that had no patience: a waiting reader asks
         // himself, once.
         const again =
-          attempt === 0 ? index >= flight.range.urgentEnd : attempt < 8 && wasGivenUp(error)
+          attempt === 0
+            ? index >= flight.range.urgentEnd
+            : attempt < ATTEMPTS_MAX && wasGivenUp(error)
         if (!again) throw error
       }
     }

@@ -165,6 +165,25 @@ t.test('what was verified outlives a kill together with its blocks', async (t) =
   await next.close()
 })
 
+t.test('what the disk cannot read was never there, unless it is not the disk', async (t) => {
+  const dir = t.testdir({ any: '' })
+  const content = contentOf('a', 4 * BLOCK_SIZE)
+  const { cache } = await openCache(dir)
+  await putAll(cache, content)
+  await using any = await open(join(dir, 'any'))
+  const read = t.capture(Object.getPrototypeOf(any), 'read', () => Promise.reject(error))
+  let error = Object.assign(new Error('too many open files'), { code: 'EMFILE' })
+  t.equal(await cache.read(content, BLOCK_SIZE, 2 * BLOCK_SIZE), undefined)
+  t.ok(cache.complete(content))
+  error = Object.assign(new Error('i/o error'), { code: 'EIO' })
+  t.equal(await cache.read(content, BLOCK_SIZE, 2 * BLOCK_SIZE), undefined)
+  t.same(cache.missing(content, 0, 4), [[1, 3]])
+  read.restore()
+  await putAll(cache, content)
+  t.ok(isSame(await cache.read(content, 0, content.size), content.bytes))
+  await cache.close()
+})
+
 t.test('a file that vanished is forgotten', async (t) => {
   const dir = t.testdir({})
   const content = contentOf('a', 4 * BLOCK_SIZE)
