@@ -68,3 +68,33 @@ t.test('an open that fails is tried again by the next user', async (t) => {
   t.equal(await read('a'), 'a')
   await pool.close()
 })
+
+t.test("a close that fails is nobody's failure", async (t) => {
+  const dir = t.testdir({ a: 'a', b: 'b' })
+  const pool = new FilePool(1)
+  let closed = 0
+  const openFile = async (name: string): Promise<FileHandle> => {
+    const handle = await open(join(dir, name), 'r')
+    const { close } = handle
+    handle.close = async () => {
+      closed++
+      await close.call(handle)
+      throw new Error('disk gone')
+    }
+    return handle
+  }
+  const use = (name: string) =>
+    pool.use(
+      join(dir, name),
+      () => openFile(name),
+      async () => {
+        if (name === 'b') pool.forget(join(dir, name))
+        return name
+      },
+    )
+  t.equal(await use('a'), 'a')
+  t.equal(await use('b'), 'b', 'also where its last user closes it')
+  t.equal(await use('a'), 'a')
+  await pool.close()
+  t.equal(closed, 3)
+})
