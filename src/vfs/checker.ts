@@ -42,9 +42,15 @@ export class Checker {
     this.#hasher = hasher
     this.#log = log
     fetcher.onArrived = ({ content }) => {
-      if (blocks.complete(content)) void this.check(content)
-      else this.#follow(content)
+      this.#arrived(content).catch((error: unknown) =>
+        log.warn({ err: error }, 'what arrived could not be checked'),
+      )
     }
+  }
+
+  async #arrived(content: ContentId): Promise<void> {
+    if (this.#blocks.complete(content)) await this.check(content)
+    else this.#follow(content)
   }
 
   /**

@@ -66,6 +66,7 @@ export class Fetcher {
   /** performance.now() when a reader last found all slots taken. */
   #crampedMs = Number.NEGATIVE_INFINITY
   readonly #writes = new Map<string, Promise<void>>()
+  #closed = false
   /** Called when a range has ended, whole or not, and what came of it is on disk. */
   onArrived: (source: Source) => void = () => {}
 
@@ -183,6 +184,7 @@ export class Fetcher {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     for (const range of this.#ranges) range.abort.abort()
     await Promise.allSettled(this.#writes.values())
   }
@@ -283,7 +285,7 @@ export class Fetcher {
     // The slot is free, whatever the disk still has to do.
     this.#ranges.delete(range)
     await this.written(source.content)
-    this.onArrived(source)
+    if (!this.#closed) this.onArrived(source)
   }
 
   async #receive(range: Range, arrived: (index: number, block: Buffer) => void): Promise<void> {

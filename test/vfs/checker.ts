@@ -29,6 +29,8 @@ interface Rig {
   checker: Checker
   /** Puts blocks [first, end) into the cache, as a range does that has arrived. */
   arrive(first: number, end: number, change?: (block: Buffer) => void): Promise<void>
+  /** What the fetcher says of a range that ended. */
+  onArrived(): void
   forgotten: () => number
 }
 
@@ -44,15 +46,16 @@ async function openRig(t: Test): Promise<Rig> {
     await blocks.close()
     await hasher.close()
   })
+  const onArrived = (): void => fetcher.onArrived({ content: CONTENT } as Source)
   const arrive: Rig['arrive'] = async (first, end, change = () => {}) => {
     for (let index = first; index < end; index++) {
       const block = Buffer.from(BYTES.subarray(index * BLOCK_SIZE, (index + 1) * BLOCK_SIZE))
       change(block)
       await blocks.put(CONTENT, index, block)
     }
-    fetcher.onArrived({ content: CONTENT } as Source)
+    onArrived()
   }
-  return { blocks, hasher, checker, arrive, forgotten: () => forgotten }
+  return { blocks, hasher, checker, arrive, onArrived, forgotten: () => forgotten }
 }
 
 const spoil = (block: Buffer): void => {
@@ -163,4 +166,15 @@ t.test('what cannot be hashed, as at the end of the program, is not called wrong
   t.notOk(blocks.verified(CONTENT))
   t.ok(blocks.complete(CONTENT), 'it stays, to be checked another time')
   t.equal(checker.spoiledSoFar(CONTENT) + forgotten(), 0)
+})
+
+t.test('what arrives when nothing can be hashed any more is no error', async (t) => {
+  const { blocks, hasher, checker, arrive, onArrived } = await openRig(t)
+  await hasher.close()
+  await arrive(0, SEGMENT_BLOCKS)
+  t.doesNotThrow(onArrived)
+  await arrive(SEGMENT_BLOCKS, BLOCKS)
+  await checker.check(CONTENT)
+  t.ok(blocks.complete(CONTENT))
+  t.notOk(blocks.verified(CONTENT))
 })

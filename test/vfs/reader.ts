@@ -219,3 +219,15 @@ t.test('who closes leaves nothing that is still on its way', async (t) => {
   t.equal(rig.drive.open.length, 0)
   t.ok(rig.drive.sent() - sent <= 5 * BLOCK_SIZE, `${rig.drive.sent() - sent} bytes`)
 })
+
+t.test('what still comes after the end is told to nobody', async (t) => {
+  const rig = await openRig(t)
+  const film = new Program(rig, 'film')
+  await rig.drive.tickUntil(film.streamTo(8 * MiB))
+  let told = 0
+  rig.fetcher.onArrived = () => told++
+  t.ok(rig.drive.open.length > 0)
+  await rig.fetcher.close()
+  for (let n = 0; n < 10; n++) await rig.drive.tick()
+  t.equal(told, 0)
+})
