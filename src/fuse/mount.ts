@@ -154,9 +154,13 @@ async function unmount(
   ended.resolve()
 }
 
-/** By the mount table: looking at the mount itself would ask ourselves. */
+/**
+ * By the mount table: looking at the mount itself would ask ourselves. A table that cannot be read
+ * just now, for want of file handles, does not say that the mount is gone.
+ */
 async function isMounted(mountpoint: string): Promise<boolean> {
-  const table = await readFile('/proc/self/mounts', 'utf8')
+  const table = await readFile('/proc/self/mounts', 'utf8').catch(() => undefined)
+  if (table === undefined) return true
   const encoded = mountpoint.replace(
     /[\\ \t\n]/gu,
     (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`,

@@ -32,6 +32,20 @@ t.test('fusermount3 -u ends the process the same way', { skip }, async (t) => {
   t.notMatch(mount.stderr, /"level":50/, 'which is no error of anybody')
 })
 
+t.test('who cannot open a file for a while does not end', { skip }, async (t) => {
+  const bench = await MountBench.open(t)
+  const mount = await bench.mount(t)
+  await writeFile(join(bench.mountpoint, 'a.txt'), 'hello')
+  const limit = (files: string) =>
+    promisify(execFile)('prlimit', ['--pid', `${mount.child.pid}`, `--nofile=${files}`])
+  await limit('3:')
+  await sleep(1200) // it looks twice a second whether it is still mounted
+  await limit('1024:')
+  t.equal(mount.child.exitCode, null)
+  t.equal(await readFile(join(bench.mountpoint, 'a.txt'), 'utf8'), 'hello')
+  t.equal(await mount.stop(), 0)
+})
+
 t.test('what --drain leaves is kept, and goes on at the next mount', { skip }, async (t) => {
   const bench = await MountBench.open(t)
   bench.standin.admin.setFaults([{ kind: 'stall', match: WIRE.announce }])
