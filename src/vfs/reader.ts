@@ -4,6 +4,7 @@ import { hash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BLOCK_SIZE, type BlockCache, type ContentId } from '../cache/blocks.ts'
 import { crcsOf } from '../cache/digest.ts'
+import { contentKey } from '../cache/segment.ts'
 import { isWeiyunError } from '../weiyun/index.ts'
 import type { Checker } from './checker.ts'
 import { isErrno, VfsError } from './error.ts'
@@ -16,6 +17,8 @@ const WHOLE_BYTES_MAX = MiB
 const WINDOW_BYTES_MIN = 128 * 1024
 /** Read-ahead of one handle at its fastest: two rounds of ranges for every slot. */
 const WINDOW_BYTES_MAX = 160 * MiB
+/** The same where the disk keeps nothing: all streams together must leave room in memory. */
+const UNKEPT_WINDOW_BYTES_MAX = 48 * MiB
 /**
  * Long ranges make the round trip before each of them cheap: 16 MiB at 8 MiB/s and 40 ms is 98 %.
  */
@@ -100,11 +103,12 @@ export class Reader {
   }
 
   /** The bytes [offset, offset + length) as far as the content goes. */
-  async read(source: Source, state: ReadState, offset: number, length: number): Promise<Buffer> {
+  async read(wanted: Source, state: ReadState, offset: number, length: number): Promise<Buffer> {
+    const source = identified(wanted)
     const { content } = source
     const end = Math.min(offset + length, content.size)
     if (end <= offset) return Buffer.alloc(0)
-    if (content.size <= WHOLE_BYTES_MAX)
+    if (content.size <= WHOLE_BYTES_MAX && source === wanted)
       return (await this.#whole(source, state)).subarray(offset, end)
     state.spoiled ??= this.#checker.spoiledSoFar(content)
     this.#plan(source, state, offset, end)
@@ -185,7 +189,7 @@ export class Reader {
     const { streams } = this.#fetcher
     const growth = state.run < CALM_BYTES ? WINDOW_GROWTH : STREAM_GROWTH
     const window = Math.max(
-      Math.min(state.run * growth, this.#windowMax() / streams),
+      Math.min(state.run * growth, this.#windowMax(source.content) / streams),
       WINDOW_BYTES_MIN,
     )
     // Shorter towards the end, so that all slots finish at about the same time.
@@ -231,7 +235,8 @@ export class Reader {
   }
 
   /** Read-ahead must not push its own blocks out of the cache before they are read. */
-  #windowMax(): number {
+  #windowMax(content: ContentId): number {
+    if (contentKey(content) === undefined) return UNKEPT_WINDOW_BYTES_MAX
     return Math.min(WINDOW_BYTES_MAX, Math.max(WINDOW_BYTES_MIN, this.#blocks.stats().capacity / 4))
   }
 
@@ -307,4 +312,14 @@ export class Reader {
       clearTimeout(timer)
     }
   }
+}
+
+/**
+ * A content that is listed without a hash is known by whose version it is. It cannot be checked,
+ * and the disk does not keep what it could give to somebody else.
+ */
+function identified(source: Source): Source {
+  const { content, file } = source
+  if (contentKey(content) !== undefined) return source
+  return { ...source, content: { sha1: `${file.id}@${file.version}`, size: content.size } }
 }

@@ -66,10 +66,10 @@ class Program {
   at = 0
   #goesOn = true
 
-  constructor(rig: Rig, name: string) {
+  constructor(rig: Rig, name: string, source = sourceOf(name)) {
     this.name = name
     this.#rig = rig
-    this.#source = sourceOf(name)
+    this.#source = source
   }
 
   async read(at: number, length = PART_BYTES): Promise<void> {
@@ -208,6 +208,17 @@ t.test('a jump ends read-ahead, a small skip keeps it', async (t) => {
   await rig.drive.tickUntil(film.read(500 * MiB))
   t.ok(ahead.every(isGivenUp))
 })
+
+t.test(
+  'a file without a hash, which the disk does not keep, does not come twice either',
+  async (t) => {
+    const rig = await openRig(t)
+    const source = sourceOf('film')
+    const film = new Program(rig, 'film', { ...source, content: { ...source.content, sha1: '' } })
+    await rig.drive.tickUntil(film.streamTo(150 * MiB))
+    t.equal(twice(rig), 0)
+  },
+)
 
 t.test('who closes leaves nothing that is still on its way', async (t) => {
   const rig = await openRig(t)
