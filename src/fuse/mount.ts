@@ -9,8 +9,8 @@ import Fuse from 'fuse-native'
 import PQueue from 'p-queue'
 import type { Logger } from '../base/log.ts'
 import type { Vfs } from '../vfs/vfs.ts'
+import { startCompanion } from './companion.ts'
 import { operations } from './ops.ts'
-import { statFromOutside } from './outside-stat.ts'
 
 const run = promisify(execFile)
 
@@ -46,16 +46,19 @@ export interface Mount {
 export async function mountFuse(options: MountOptions): Promise<Mount> {
   const { vfs, mountpoint, log } = options
   const fuse = new Fuse(mountpoint, operations(vfs, log), fuseOptions(options))
-  const endStats = statFromOutside(resolve(mountpoint))
+  const companion = startCompanion(resolve(mountpoint))
   await new Promise<void>((mounted, failed) =>
     fuse.mount((error) => (error ? failed(error) : mounted())),
   ).catch((error: unknown) => {
-    endStats()
+    companion.end()
     throw error
   })
+  const connection = await connectionOf(mountpoint)
+  if (connection !== undefined) companion.watch(connection)
   invalidateFrom(vfs, fuse, log)
   const ended = watch(mountpoint)
-  return { ended: ended.promise, unmount: () => unmount(fuse, mountpoint, ended).finally(endStats) }
+  const end = (): Promise<void> => unmount(fuse, mountpoint, ended).finally(() => companion.end())
+  return { ended: ended.promise, unmount: end }
 }
 
 function fuseOptions({
@@ -159,11 +162,24 @@ async function unmount(
  * just now, for want of file handles, does not say that the mount is gone.
  */
 async function isMounted(mountpoint: string): Promise<boolean> {
-  const table = await readFile('/proc/self/mounts', 'utf8').catch(() => undefined)
-  if (table === undefined) return true
+  const mounts = await mountsAt(mountpoint).catch(() => undefined)
+  return mounts === undefined || mounts.length > 0
+}
+
+/** The number by which the kernel's control files know the connection: its device's. */
+async function connectionOf(mountpoint: string): Promise<number | undefined> {
+  const mounts = await mountsAt(mountpoint).catch(() => [])
+  const device = /^0:(\d+)$/u.exec(mounts.at(-1)?.[2] ?? '')
+  return device?.[1] === undefined ? undefined : Number(device[1])
+}
+
+/** Lines of the mount table, in fields; the topmost mount is the last. */
+async function mountsAt(mountpoint: string): Promise<string[][]> {
+  const table = await readFile('/proc/self/mountinfo', 'utf8')
   const encoded = mountpoint.replace(
     /[\\ \t\n]/gu,
     (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`,
   )
-  return table.split('\n').some((line) => line.split(' ')[1] === encoded)
+  const lines = table.split('\n').map((line) => line.split(' '))
+  return lines.filter(([, , , , place]) => place === encoded)
 }

@@ -198,6 +198,8 @@ export class KernelPages {
   /** What the kernel's pages are of. Pages with bytes that proved wrong are of something else. */
   #contentOf(version: RemoteFile | undefined): string {
     if (version === undefined) return ''
-    return `${version.sha1}-${version.size}-${this.#checker.spoiledSoFar(version)}`
+    // A listing may be without hashes.
+    const id = version.sha1 === '' ? `${version.id} ${version.version}` : version.sha1
+    return `${id}-${version.size}-${this.#checker.spoiledSoFar(version)}`
   }
 }

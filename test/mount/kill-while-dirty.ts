@@ -1,6 +1,6 @@
 // kill -9 of the program: what close(2) or fsync(2) promised is there at the next mount, and
 // reaches the service.
-import { open, opendir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { open, opendir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
@@ -229,5 +229,35 @@ mountTest(
     rig.admin.setFaults([])
     await rig.start()
     await until(async () => (await text(rig.path('a/b/file'))) === 'another', 'it is seen')
+  },
+)
+
+mountTest(
+  t,
+  'killed while it waits for a lock that one of its callers has: both end, and it mounts again',
+  async (t) => {
+    const rig = await Rig.open(t, {
+      args: ['--dir-ttl', '1s'],
+      prepare: (admin) => admin.put({ path: 'file', content: Buffer.from('a longer one') }),
+    })
+    const file = await open(rig.path('file'))
+    await file.read(Buffer.alloc(100), 0, 100, 0)
+    await rig.admin.put({ path: 'file', content: Buffer.from('short') })
+    await rig.refresh()
+    await sleep(1_200)
+    await rig.run('stat file')
+    await sleep(1_200)
+    // A lookup holds the directory's lock until the service has answered.
+    rig.admin.setFaults([{ kind: 'delay', ms: 20_000, match: LISTS }])
+    const looking = errno(stat(rig.path('unknown')))
+    await until(() => (rig.admin.faults()[0]?.hits ?? 0) > 0, 'the directory is looked at')
+    // With the last handle of the longer version goes its size, of which the kernel is told.
+    await file.close()
+    await sleep(500)
+    await rig.kill()
+    t.equal(await looking, 'ECONNABORTED')
+    rig.admin.setFaults([])
+    await rig.start()
+    t.equal(await text(rig.path('file')), 'short')
   },
 )
