@@ -85,6 +85,8 @@ export class DirInode extends BaseInode {
   stamp: string | undefined
   /** Seen children by name; undefined until loaded from the state file. */
   children: Map<string, number> | undefined
+  /** Its last listing crossed changes of ours, and may have entries that nobody took in. */
+  crossed = false
   /** The service is being asked for its entries. */
   listing = false
   /**

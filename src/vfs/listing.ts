@@ -239,6 +239,7 @@ export class Listings {
     }
     for (const entry of fresh) raced = this.#appear(dir, entry) || raced
     dir.listed = true
+    dir.crossed = raced
     // A listing that crossed a change of ours is true except for that entry, and a made-up name is
     // to be given up as soon as the real one is free: the next listing must be whole.
     dir.stamp = raced || aliased ? undefined : stamp

@@ -104,9 +104,11 @@ function removeFile(tree: Tree, file: FileInode): Step {
 }
 
 function removeDir(tree: Tree, dir: DirInode): Step {
-  // A directory goes with all that is in it: what was moved out, or removed by itself, goes first.
+  // A directory goes with all that is in it: what was moved out, or removed by itself, goes first,
+  // and so does what is still on its way there.
   const inside = tree.remoteChildren(dir).find((child) => child.changedMs !== undefined)
-  return inside === undefined ? { do: 'remove', inode: dir } : { do: 'wait', on: inside }
+  const on = inside ?? tree.arriving(dir)
+  return on === undefined ? { do: 'remove', inode: dir } : { do: 'wait', on }
 }
 
 function upload(tree: Tree, inode: FileInode, dir: DirInode): Step {

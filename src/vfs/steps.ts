@@ -92,7 +92,8 @@ export class Steps {
 
   #made(inode: DirInode, dir: DirInode, { name, key }: DirEntry): void {
     inode.attempt = undefined
-    inode.remote = { parent: dir.ino, name, key }
+    // With a directory that is gone by now for both sides, this one went.
+    if (this.#isKnown(dir)) inode.remote = { parent: dir.ino, name, key }
     this.#tree.touch(inode)
   }
 
@@ -155,14 +156,12 @@ export class Steps {
     try {
       await this.#drive.move(item, this.#look.refOf(dir), name, this.#background)
       crashPoint('move:replied')
+      this.#checkKnown(dir)
       inode.strays = undefined
       setPlace(inode, { parent: dir.ino, name })
       this.#tree.touch(inode)
     } catch (error) {
-      if (isWeiyunError(error, 'UNSUPPORTED')) {
-        inode.strays = undefined
-        return this.#moveByHand(inode, dir, name)
-      }
+      if (isWeiyunError(error, 'UNSUPPORTED')) return this.#moveByHand(inode, dir, name)
       if (!isWeiyunError(error, 'EXISTS', 'NOT_FOUND')) throw error
       // The target first: a move that got through before a crash must not be taken for a removal.
       if (!(await this.#lookFor(inode, dir))) return
@@ -208,9 +207,28 @@ export class Steps {
     return true
   }
 
-  /** No command to rename: the same bytes under the new name by hash, then the old entry goes. */
+  #isKnown(dir: DirInode): boolean {
+    return this.#tree.get(dir.ino) === dir
+  }
+
+  /** Another device removed it in the middle of the step, and so did we. */
+  #checkKnown(dir: DirInode): void {
+    if (!this.#isKnown(dir)) throw new VfsError('EBUSY', 'the directory is gone by now')
+  }
+
+  /** No command to rename. `dir` stays while we are at it (see `Inode.strays`). */
   async #moveByHand(inode: Inode, dir: DirInode, name: string): Promise<void> {
-    if (inode.kind === 'dir') return this.#moveDirByHand(inode, dir, name)
+    try {
+      if (inode.kind === 'dir') await this.#moveDirByHand(inode, dir, name)
+      else await this.#moveFileByHand(inode, dir, name)
+    } finally {
+      inode.strays = undefined
+      this.#tree.settle(inode)
+    }
+  }
+
+  /** The same bytes under the new name by hash, then the old entry goes. */
+  async #moveFileByHand(inode: FileInode, dir: DirInode, name: string): Promise<void> {
     const remote = inode.remote
     if (remote === undefined) return
     const entry = await this.#drive.uploadByHash(
@@ -225,6 +243,7 @@ export class Steps {
       await this.#writer.takeOver(inode)
       return
     }
+    this.#checkKnown(dir)
     this.#tree.transaction(() => {
       replaceRemote(this.#tree, inode, remoteFile(dir, entry))
       this.#tree.touch(inode)
@@ -267,6 +286,7 @@ export class Steps {
     // Everything inside must be known, or it would go with the old directory.
     await this.#listings.renew(inode, 'background')
     const key = await this.#makeTarget(inode, dir, name)
+    this.#checkKnown(dir)
     const old = inode.remote
     if (key === undefined || old === undefined) return
     this.#tree.transaction(() => {
@@ -346,7 +366,9 @@ export class Steps {
     }
     const found = this.#tree.remoteChildren(dir).some((child) => child.parent !== undefined)
     if (found) this.#listings.revive(dir)
-    return !found
+    else if (dir.crossed)
+      results.set(dir, new VfsError('EBUSY', 'something of ours is just on its way there'))
+    return !found && !dir.crossed
   }
 
   /**

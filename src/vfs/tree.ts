@@ -24,7 +24,8 @@ export class Tree {
   readonly #stripsDots: boolean
   readonly #inodes = new Residents()
   readonly #pending = new Set<number>()
-  readonly #attempted = new Set<Inode>()
+  /** Entries with which something was begun on the service whose end was not heard of yet. */
+  readonly #begun = new Set<Inode>()
   readonly #rows: Rows
   #makingRoom = false
   #lastIno: number
@@ -212,6 +213,7 @@ export class Tree {
     if (dir?.kind === 'dir') this.children(dir).delete(inode.name)
     inode.parent = undefined
     this.#pending.delete(inode.ino)
+    this.#begun.delete(inode)
     this.#inodes.delete(inode)
     this.#rows.remove(inode)
   }
@@ -225,7 +227,7 @@ export class Tree {
   /** Like `touch`, for what a listing said: it is not newer than the next listing. */
   settle(inode: Inode): void {
     const wasPending = inode.changedMs !== undefined
-    this.#noteAttempt(inode)
+    this.#noteBegun(inode)
     this.#inodes.set(inode) // a step that was under way may bring back a forgotten entry
     const pending = differs(inode)
     if (!pending) {
@@ -251,7 +253,7 @@ export class Tree {
    * somebody else.
    */
   isAttempted(dir: DirInode, entry: Entry): boolean {
-    return [...this.#attempted].some((inode) => {
+    return [...this.#begun].some((inode) => {
       if (inode.kind !== entry.kind || inode.attempt?.parent !== dir.ino) return false
       if (entry.kind === 'dir') return inode.attempt.name === entry.name
       const { sha1, size } = inode.attempt as UploadAttempt
@@ -266,20 +268,27 @@ export class Tree {
     this.#rows.flush()
     const row = this.#state.byRemotePlace(dir.ino, name)
     if (row !== undefined) return this.get(row.ino)
-    return [...this.#attempted].find(
+    return [...this.#begun].find(
       ({ attempt }) => attempt?.parent === dir.ino && attempt.name === name,
+    )
+  }
+
+  /** What we may be bringing to `dir` on the service just now, wherever it is seen by now. */
+  arriving(dir: DirInode): Inode | undefined {
+    return [...this.#begun].find(
+      ({ attempt, strays }) => attempt?.parent === dir.ino || strays?.has(dir.ino),
     )
   }
 
   /** Saves what does not make an entry pending: attributes, and what is known of a directory. */
   save(inode: Inode): void {
-    this.#noteAttempt(inode)
+    this.#noteBegun(inode)
     this.#rows.save(inode)
   }
 
   /** Saves what a listing told, which can be fetched again. */
   saveLater(inode: Inode): void {
-    this.#noteAttempt(inode)
+    this.#noteBegun(inode)
     this.#rows.saveLater(inode)
     this.#makeRoom()
   }
@@ -338,9 +347,9 @@ export class Tree {
     return false
   }
 
-  #noteAttempt(inode: Inode): void {
-    if (inode.attempt === undefined) this.#attempted.delete(inode)
-    else this.#attempted.add(inode)
+  #noteBegun(inode: Inode): void {
+    if (inode.attempt === undefined && inode.strays === undefined) this.#begun.delete(inode)
+    else this.#begun.add(inode)
   }
 
   /** Soon, but not under the hands of whoever is looking at a directory right now. */
@@ -366,7 +375,7 @@ export class Tree {
 
   #adopt(inode: Inode): Inode {
     this.#inodes.set(inode)
-    this.#noteAttempt(inode)
+    this.#noteBegun(inode)
     return inode
   }
 

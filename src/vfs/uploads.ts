@@ -109,7 +109,8 @@ export class Uploads {
     const isThere = old?.parent === attempt.parent && old.name === attempt.name
     recordAttempt(this.#tree, file, attempt)
     crashPoint('upload:begins')
-    const entry = await this.#drive.upload(this.#look.refOf(place), attempt.name, source, {
+    const ref = this.#look.refOf(place)
+    const entry = await this.#drive.upload(ref, attempt.name, source, {
       priority: 'background',
       signal,
       ...(isThere && { replaces: old }),
@@ -118,6 +119,10 @@ export class Uploads {
       onProgress: (sent) => this.#onProgress(file, sent),
     })
     crashPoint('upload:replied')
+    if (this.#tree.get(place.ino) !== place || this.#listings.ref(place)?.key !== ref.key) {
+      recordAttempt(this.#tree, file, undefined)
+      throw new WeiyunError('RESTART_TRANSFER', 'another device has removed the directory')
+    }
     this.#tree.transaction(() => {
       replaceRemote(this.#tree, file, remoteFile(place, entry))
       file.attempt = undefined
@@ -182,7 +187,8 @@ export class Uploads {
   ): Promise<void> {
     const remote = file.remote
     const dir = remote === undefined ? undefined : this.#tree.get(remote.parent)
-    if (remote === undefined || dir?.kind !== 'dir') return
+    if (remote === undefined) return
+    if (dir?.kind !== 'dir') return this.#unconfirmed(file)
     const listing = await this.#drive.list(this.#look.refOf(dir), this.#background)
     if (listing === 'unchanged')
       throw new WeiyunError('BAD_REPLY', 'an unconditional listing was answered "unchanged"')
@@ -193,6 +199,10 @@ export class Uploads {
       if (attempt !== undefined) this.#buryTwins(dir, entry, attempt, listing.entries)
       return
     }
+    this.#unconfirmed(file)
+  }
+
+  #unconfirmed(file: FileInode): never {
     file.remote = undefined
     this.#tree.touch(file)
     throw new WeiyunError(
