@@ -7,6 +7,7 @@ import {
   isWeiyunError,
   WeiyunError,
 } from '../weiyun/index.ts'
+import { VfsError } from './error.ts'
 import type { DirInode, Inode } from './inode.ts'
 import type { Listings } from './listing.ts'
 
@@ -25,12 +26,16 @@ export class Look {
     this.#background = background
   }
 
-  /** Keys for commands on what lies in `dir`. Throws UNREACHABLE while it is not there yet. */
+  /**
+   * Keys for commands on what lies in `dir`. Throws UNREACHABLE while nothing is known of the
+   * drive; a directory that is not there, for now, is the trouble of one entry.
+   */
   refOf(dir: DirInode): DirRef {
     const ref = this.#listings.ref(dir)
-    if (ref === undefined)
-      throw new WeiyunError('UNREACHABLE', 'the directory is not on the service yet')
-    return ref
+    if (ref !== undefined) return ref
+    if (this.#listings.rootRef === undefined)
+      throw new WeiyunError('UNREACHABLE', 'the drive was never reached')
+    throw new VfsError('EBUSY', 'the directory is not on the service yet')
   }
 
   /**

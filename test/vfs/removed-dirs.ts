@@ -23,7 +23,12 @@ async function open(t: Test, drive = new MemoryDrive()): Promise<Rig> {
   const key = (path: string): string => drive.dirsByPath().get(`${path}/`) ?? ''
   drive.put(key('one'), 'file', 'precious')
   const vfs = await openVfs(await vfsDir(t), drive)
-  t.teardown(() => vfs.close())
+  // A pause of write-back does not keep a process alive, which a mount does.
+  const alive = setInterval(() => {}, 1000)
+  t.teardown(async () => {
+    clearInterval(alive)
+    await vfs.close()
+  })
   for (const name of DIRS) await vfs.readdir(`/${name}`)
   return { drive, vfs, key }
 }
@@ -163,6 +168,32 @@ t.test('another device removes it while a file is sent there: ours is sent anew'
   await done
   drive.drop('main', 'two')
   await vfs.refresh('/')
+  reply()
+  await synced(vfs)
+  await sent
+  t.equal(drive.tree().get('two/big'), 'precious')
+})
+
+t.test('a directory that goes under an upload stops that one alone', async (t) => {
+  const { drive, vfs, key } = await open(t)
+  const two = key('two')
+  let uploads = 0
+  drive.fault = (command) => (command === 'upload' && uploads++ === 0 ? 'before' : undefined)
+  // The second attempt begins with a look at what the first has left.
+  const list = drive.list.bind(drive)
+  drive.list = async (dir, options) => {
+    if (uploads > 0 && dir.key === two && drive.dirsByPath().has('two/')) {
+      drive.drop('main', 'two')
+      await vfs.refresh('/')
+    }
+    return list(dir, options)
+  }
+  const { done, reply } = hold(drive, 'makeDir')
+  await writeNew(vfs, '/two/big', 'precious')
+  const sent = vfs.sync()
+  await done
+  await sleep(REMOVAL_MS)
+  t.equal(vfs.status().session, 'ok', 'the service was not found unreachable')
   reply()
   await synced(vfs)
   await sent
