@@ -122,6 +122,11 @@ export class FileInode extends BaseInode {
   localOnly = false
   /** Callers that wait for the service to have it: it is sent although it is open, and at once. */
   wanted = 0
+  /**
+   * Another device removed or replaced it. Whoever has it open may read on; what he writes would
+   * have no place.
+   */
+  takenAway = false
   /** Nobody asked for its attributes since they were learned: the kernel may have older ones. */
   unseen = true
   /** Open handles, and how many of them may write. */

@@ -281,8 +281,12 @@ export class Listings {
       inode.kind === 'file' ? inode.stagedId !== undefined : tree.children(inode).size > 0
     this.#invalid(inode)
     inode.remote = undefined
-    if (keeps || inode.parent === undefined) tree.settle(inode)
-    else tree.detach(inode)
+    if (keeps || inode.parent === undefined) {
+      tree.settle(inode)
+      return
+    }
+    if (inode.kind === 'file') inode.takenAway = true
+    tree.detach(inode)
   }
 
   /**

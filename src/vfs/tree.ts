@@ -171,6 +171,7 @@ export class Tree {
     }
     inode.parent = dir.ino
     inode.name = name
+    if (inode.kind === 'file') inode.takenAway = false
     delete inode.own.alias
     children.set(name, inode.ino)
     this.#stir(dir)

@@ -168,6 +168,8 @@ export class Writer {
    * process cannot lose them. `durable`: nor a power cut. Does nothing for a clean file.
    */
   async promise(file: FileInode, durable = false): Promise<void> {
+    // Whoever closes a file hears too that nothing could be written to it.
+    if (file.takenAway) await this.#uses.get(file)?.file
     await this.#useDirty(file, async (staged) => {
       if (!file.promised || this.#promised.get(staged.id) !== staged.writeSeq)
         await this.#record(file, staged)
@@ -416,7 +418,7 @@ export class Writer {
     work: (staged: StagedFile) => Promise<T>,
   ): Promise<T | undefined> {
     // A new file gets its place behind the back of whoever made it.
-    if (file.stagedId === undefined) await this.#uses.get(file)?.file
+    if (file.stagedId === undefined && !file.takenAway) await this.#uses.get(file)?.file
     while (file.stagedId !== undefined) {
       const done = await this.#tryUse(file, () => this.#open(file, nothing), work)
       if (done !== undefined) return done.result
@@ -468,7 +470,7 @@ export class Writer {
         await this.#record(file, staged)
       await staged.close()
     } catch (error) {
-      if (file.lost) return // there is nothing to close
+      if (file.lost || file.takenAway) return // there is nothing to close
       this.#log.error(
         { err: error, path: this.#tree.path(file).join('/') },
         'a staged file could not be closed',
@@ -503,10 +505,13 @@ export class Writer {
       file.predecessor = predecessorOf(staged.description)
       return staged
     }
+    // Nobody would see what is written, and the writer would never know.
+    if (file.takenAway) throw new VfsError('ESTALE', 'another device removed or replaced it')
     const base = baseOf(file)
     const staged = await this.#staging.create({ size: base?.size ?? 0 })
-    if (base !== baseOf(file)) {
-      // A listing brought another version meanwhile: what is written goes over that one.
+    if (base !== baseOf(file) || file.takenAway) {
+      // A listing brought another version meanwhile, over which what is written goes, or took the
+      // file away.
       await staged.close()
       await this.#staging.remove(staged.id)
       return this.#open(file, baseOf)
