@@ -36,6 +36,8 @@ export interface UploadAttempt extends Attempt {
   readonly size: number
   /** With which it goes on. */
   readonly token?: string
+  /** The bytes are not here any more: what came of it may be the only copy. */
+  readonly lost?: true
 }
 
 abstract class BaseInode {
@@ -184,6 +186,8 @@ function fileFromRow(row: InodeRow, file: FileInode): FileInode {
   file.promised = row.promised === 1
   file.stagedSize = row.size ?? 0
   if (row.resume !== null) file.attempt = JSON.parse(row.resume) as UploadAttempt
+  // With staged bytes of its own it was written anew since.
+  file.lost = file.attempt?.lost === true && file.stagedId === undefined
   file.localOnly = row.localonly === 1
   return file
 }

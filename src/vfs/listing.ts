@@ -217,7 +217,7 @@ export class Listings {
     }
     const gone: Inode[] = []
     for (const inode of before) {
-      if (isNewer(inode, since)) continue
+      if (isNewer(inode, since) || isUnsettled(inode)) continue
       const elsewhere = placesElsewhere(inode, dir)
       if (elsewhere.length > 0) void this.#seek(inode, dir, elsewhere, since)
       else gone.push(inode)
@@ -233,7 +233,7 @@ export class Listings {
     dir.shadows = undefined
     if (gone.length > 0 || updates.length > 0 || hadShadows) {
       tree.transaction(() => {
-        for (const inode of gone) this.#gone(inode)
+        for (const inode of gone) this.gone(inode)
         aliased = this.#update(dir, updates, fresh)
       })
     }
@@ -268,17 +268,22 @@ export class Listings {
       const isFound = inode.remote?.parent !== dir.ino || isNewer(inode, since)
       if (!isListed || isFound || this.#closed) return
     }
-    this.#tree.transaction(() => this.#gone(inode))
+    this.#tree.transaction(() => this.gone(inode))
   }
 
-  /** The service does not have it any more. What we hold unsaved stays, and will be sent anew. */
-  #gone(inode: Inode): void {
+  /**
+   * The service does not have it any more. What we hold unsaved stays, and will be sent anew; so
+   * does what may have got through.
+   */
+  gone(inode: Inode): void {
     const tree = this.#tree
     if (inode.kind === 'dir') {
-      for (const child of tree.remoteChildren(inode)) this.#gone(child)
+      for (const child of tree.remoteChildren(inode)) this.gone(child)
     }
     const keeps =
-      inode.kind === 'file' ? inode.stagedId !== undefined : tree.children(inode).size > 0
+      inode.kind === 'file'
+        ? inode.stagedId !== undefined || isUnsettled(inode)
+        : tree.children(inode).size > 0
     this.#invalid(inode)
     inode.remote = undefined
     if (keeps || inode.parent === undefined) {
@@ -383,7 +388,7 @@ export class Listings {
     const here = tree.lookup(dir, shown)
     if (here === undefined) {
       this.discover(dir, entry, shown)
-    } else if (here.busy && !here.asksListing) {
+    } else if ((here.busy && !here.asksListing) || isUnsettled(here)) {
       return true
     } else if (here.kind === 'file' && here.lost && entry.kind === 'file') {
       here.remote = remoteFile(dir, entry)
@@ -508,6 +513,14 @@ function isPredecessor({ remote, predecessor }: FileInode, { sha1, size }: FileE
 
 function isNewer(inode: Inode, since: number): boolean {
   return (inode.busy && !inode.asksListing) || inode.touched > since
+}
+
+/**
+ * Its bytes are lost here, and it is not known yet whether the service has got them: before that,
+ * nothing that takes the place of the old version is theirs.
+ */
+function isUnsettled(inode: Inode): boolean {
+  return inode.kind === 'file' && inode.lost && inode.attempt !== undefined
 }
 
 /** Numbers of the directories other than `dir` where an entry of `dir` may be, by our own doing. */

@@ -100,6 +100,8 @@ function checkStaged(
     'its unsent bytes are missing from the staging area',
   )
   file.lost = true
+  // On record, for the service may not be there to ask before the next start.
+  if (file.attempt !== undefined) file.attempt = { ...file.attempt, lost: true }
   if (file.remote !== undefined) {
     file.stagedId = undefined
     file.promised = false

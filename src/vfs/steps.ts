@@ -131,7 +131,7 @@ export class Steps {
     if (inode.kind === 'file') {
       // Of bytes that are lost here, the service's are the only ones.
       await this.#uploads.settle(inode, inode.lost ? inode.attempt : undefined)
-      if (inode.lost && inode.remote !== undefined) this.#writer.giveUpLost(inode)
+      if (inode.lost) this.#settleLost(inode)
       return
     }
     const { attempt } = inode
@@ -143,6 +143,12 @@ export class Steps {
     }
     inode.attempt = undefined
     this.#tree.touch(inode)
+  }
+
+  /** What the service has is the file by now; where it has nothing either, there is none. */
+  #settleLost(file: FileInode): void {
+    if (file.remote !== undefined) this.#writer.giveUpLost(file)
+    else if (file.stagedId === undefined) this.#listings.gone(file)
   }
 
   async #move(inode: Inode, dir: DirInode, name: string): Promise<void> {

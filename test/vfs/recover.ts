@@ -5,6 +5,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Vfs } from '../../src/vfs/vfs.ts'
+import { type FileEntry, WeiyunError } from '../../src/weiyun/index.ts'
 import { MemoryDrive } from '../fixtures/memory-drive.ts'
 import { openVfs, vfsDir, writeNew, writeOver } from '../fixtures/vfs.ts'
 
@@ -105,3 +106,180 @@ t.test(
     t.same([...drive.tree()], [['file', 'grown']])
   },
 )
+
+async function writeOverOld(drive: MemoryDrive, vfs: Vfs): Promise<void> {
+  drive.put('main', 'file', 'old')
+  await vfs.refresh('/')
+  await writeOver(vfs, '/file', 'promised')
+}
+
+/**
+ * As a power cut leaves it in the middle of a replacement: what the service did is not on record,
+ * the staged file that it made needless is gone. `meanwhile`: what it did since the upload began.
+ */
+async function cutOff(
+  t: Test,
+  drive: MemoryDrive,
+  meanwhile: (upload: () => Promise<FileEntry>) => Promise<unknown>,
+  prepare = writeOverOld,
+): Promise<string> {
+  const dir = await vfsDir(t)
+  const then = join(await vfsDir(t), 'then')
+  const upload = drive.upload.bind(drive)
+  const vfs = await openVfs(dir, drive)
+  await prepare(drive, vfs)
+  const cut = Promise.withResolvers<void>()
+  drive.upload = async (...args) => {
+    drive.upload = upload
+    cpSync(dir, then, { recursive: true })
+    await meanwhile(() => upload(...args))
+    drive.fault = () => 'before'
+    cut.resolve()
+    throw new WeiyunError('SERVER', 'the power is cut')
+  }
+  vfs.sync().catch(() => {})
+  await cut.promise
+  await vfs.close()
+  drive.fault = () => undefined
+  for (const id of await stagedIn(then)) rmSync(join(stagingOf(then), id))
+  return then
+}
+
+/** The new version is whole, the old one is gone, and its name is the new one's. */
+async function replaced(drive: MemoryDrive, upload: () => Promise<FileEntry>): Promise<void> {
+  const { name } = await upload()
+  drive.drop('main', 'file')
+  drive.shift('main', name, 'main', 'file')
+}
+
+/** What both sides have when all has been looked at. */
+async function outcome(t: Test, drive: MemoryDrive, vfs: Vfs): Promise<[string, string][]> {
+  await vfs.sync()
+  await vfs.refresh('/')
+  await vfs.sync()
+  const there = [...drive.tree()].sort()
+  const seen = (await vfs.readdir('/')).map(({ name }) => name).sort()
+  t.same(
+    seen,
+    there.flatMap(([path]) => (/.\/./u.test(path) ? [] : [path.replace('/', '')])).sort(),
+    'both sides see the same',
+  )
+  return there
+}
+
+/** The first look at what an upload has left fails, and before the second a user looks. */
+function seeBeforeSettled(drive: MemoryDrive, vfs: Vfs): { seen: () => [string, number][] } {
+  const list = drive.list.bind(drive)
+  let seen: [string, number][] = []
+  const see = async (): Promise<void> => {
+    await vfs.refresh('/')
+    seen = (await vfs.readdir('/')).map(({ name, stat }) => [name, stat.size])
+  }
+  drive.list = async (dir, options) => {
+    if (options?.priority !== 'background') return list(dir, options)
+    drive.list = list
+    setTimeout(see, 20) // when the step has ended
+    throw new WeiyunError('SERVER', 'not now')
+  }
+  return { seen: () => seen }
+}
+
+t.test('replaced on the service, and the staged file is gone: nothing is removed', async (t) => {
+  const drive = new MemoryDrive()
+  const dir = await cutOff(t, drive, (upload) => replaced(drive, upload))
+  const vfs = await openVfs(dir, drive)
+  t.teardown(() => vfs.close())
+  t.same(await outcome(t, drive, vfs), [['file', 'promised']])
+})
+
+t.test('the same, after a start at which the service could not be asked', async (t) => {
+  const drive = new MemoryDrive()
+  const dir = await cutOff(t, drive, (upload) => replaced(drive, upload))
+  drive.fault = () => 'before'
+  await (await openVfs(dir, drive)).close()
+  drive.fault = () => undefined
+  const vfs = await openVfs(dir, drive)
+  t.teardown(() => vfs.close())
+  t.same(await outcome(t, drive, vfs), [['file', 'promised']])
+})
+
+t.test('the same, and a listing comes first', async (t) => {
+  const drive = new MemoryDrive()
+  const dir = await cutOff(t, drive, (upload) => replaced(drive, upload))
+  const vfs = await openVfs(dir, drive)
+  t.teardown(() => vfs.close())
+  const { seen } = seeBeforeSettled(drive, vfs)
+  t.same(await outcome(t, drive, vfs), [['file', 'promised']])
+  t.same(seen(), [['file', 3]], 'the old version')
+})
+
+t.test('the same, when another device has put its own in the place', async (t) => {
+  const drive = new MemoryDrive()
+  const dir = await cutOff(t, drive, async (upload) => {
+    await upload()
+    drive.drop('main', 'file')
+    drive.put('main', 'file', 'theirs')
+  })
+  const vfs = await openVfs(dir, drive)
+  t.teardown(() => vfs.close())
+  const { seen } = seeBeforeSettled(drive, vfs)
+  const contents = (await outcome(t, drive, vfs)).map(([, content]) => content)
+  t.same(contents.sort(), ['promised', 'theirs'])
+  t.same(seen(), [['file', 3]], 'the old version')
+})
+
+t.test('the same, and written anew before the service could be asked', async (t) => {
+  const drive = new MemoryDrive()
+  const dir = await cutOff(t, drive, (upload) => replaced(drive, upload))
+  drive.fault = () => 'before'
+  const first = await openVfs(dir, drive)
+  await writeOver(first, '/file', 'newer!!!')
+  await first.close()
+  drive.fault = () => undefined
+  const vfs = await openVfs(dir, drive)
+  t.teardown(() => vfs.close())
+  t.equal(new Map(await outcome(t, drive, vfs)).get('file'), 'newer!!!')
+})
+
+t.test('removed there, and the staged file is gone: so is the file', async (t) => {
+  const drive = new MemoryDrive()
+  const dir = await cutOff(t, drive, async () => drive.drop('main', 'file'))
+  const vfs = await openVfs(dir, drive)
+  t.teardown(() => vfs.close())
+  const { seen } = seeBeforeSettled(drive, vfs)
+  t.same(await outcome(t, drive, vfs), [])
+  t.same(seen(), [['file', 3]], 'the old version')
+})
+
+for (const [words, isSent] of [
+  ['is safe', true],
+  ['never got there', false],
+] as const) {
+  t.test(`the directory of the old version is gone, and the new one ${words}`, async (t) => {
+    const drive = new MemoryDrive()
+    const act = async (upload: () => Promise<FileEntry>): Promise<void> => {
+      if (isSent) await upload()
+      drive.drop('main', 'one')
+    }
+    const dir = await cutOff(t, drive, act, async (_, vfs) => {
+      for (const name of ['one', 'two']) drive.mkdir('main', name)
+      drive.put(drive.dirsByPath().get('one/') ?? '', 'file', 'old')
+      await vfs.readdir('/two')
+      await writeOver(vfs, '/one/file', 'promised')
+      await vfs.rename('/one/file', '/two/file', 0)
+    })
+    const vfs = await openVfs(dir, drive)
+    t.teardown(() => vfs.close())
+    const { seen } = seeBeforeSettled(drive, vfs)
+    await outcome(t, drive, vfs)
+    t.same(
+      seen().map(([name]) => name),
+      ['two'],
+    )
+    t.equal(drive.tree().get('two/file'), isSent ? 'promised' : undefined)
+    t.same(
+      (await vfs.readdir('/two')).map(({ name }) => name),
+      isSent ? ['file'] : [],
+    )
+  })
+}
