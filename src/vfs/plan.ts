@@ -70,12 +70,21 @@ function ownStep(tree: Tree, inode: Inode): Step {
   if (inode.kind === 'file' && inode.stagedId !== undefined) {
     // Its bytes may be long in coming, and others may wait for its old place.
     const isOpen = inode.writers > 0 || !inode.promised
-    const ahead = isOpen && isMisplaced(inode) ? move(tree, inode, dir) : NOTHING
+    const isAhead = isOpen && isMisplaced(inode)
+    // What its own upload left under the name is not what is to be there any more.
+    if (isAhead && isInItsWay(tree, inode, dir)) return { do: 'settle', inode }
+    const ahead = isAhead ? move(tree, inode, dir) : NOTHING
     if (!inode.promised || ahead.do === 'move') return ahead
     return upload(tree, inode, dir)
   }
   if (inode.remote !== undefined) return isMisplaced(inode) ? move(tree, inode, dir) : NOTHING
   return inode.kind === 'dir' ? makeDir(tree, inode, dir) : NOTHING
+}
+
+/** An upload of its own was begun where it is to be moved. */
+function isInItsWay(tree: Tree, inode: FileInode, dir: DirInode): boolean {
+  const { attempt } = inode
+  return attempt?.parent === dir.ino && attempt.name === tree.serviceName(inode)
 }
 
 /** An upload or a directory was begun, and will not be repeated. */

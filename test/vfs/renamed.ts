@@ -1,5 +1,5 @@
 // What write-back does with a file that is renamed while it is at work on it.
-import { cpSync } from 'node:fs'
+import { constants, cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -287,3 +287,35 @@ t.test(
     t.equal(files(drive).length, 3)
   },
 )
+
+t.test('what an upload of its own left under its new name is no conflict', async (t) => {
+  const drive = new MemoryDrive()
+  const vfs = await openVfs(await vfsDir(t), drive)
+  t.teardown(() => vfs.close())
+  await writeNew(vfs, '/a', 'one')
+  await vfs.sync()
+  await vfs.rename('/a', '/b', 0)
+  await writeOver(vfs, '/b', 'two')
+  const cut = Promise.withResolvers<void>()
+  drive.fault = (command) => {
+    if (command !== 'upload') return undefined
+    cut.resolve()
+    return 'after'
+  }
+  const failing = vfs.sync().catch(() => {})
+  await cut.promise
+  await vfs.getattr('/b')
+  const { fh } = await vfs.open('/b', constants.O_RDWR)
+  await vfs.files.write(fh, Buffer.from('three'), 0)
+  drive.fault = () => undefined
+  await failing
+  await vfs.sync()
+  await vfs.files.flush(fh)
+  await vfs.files.release(fh)
+  await vfs.sync()
+  t.same(
+    (await vfs.readdir('/')).map(({ name }) => name),
+    ['b'],
+  )
+  t.same(files(drive), [['b', 'three']])
+})
