@@ -126,9 +126,10 @@ export class Writer {
 
   async write(file: FileInode, bytes: Buffer, offset: number): Promise<void> {
     await this.#use(file, remoteOf, async (staged) => {
+      const { base } = file
       await staged.write(bytes, offset)
       this.#wrote(file, staged)
-      if (staged.needsFill) await this.#fill(file, staged)
+      if (staged.needsFill) await this.#fill(file, staged, base)
     })
   }
 
@@ -151,12 +152,14 @@ export class Writer {
     length: number,
   ): Promise<Buffer | undefined> {
     return this.#useDirty(file, async (staged) => {
+      // As of now: once the bytes are sent, the file has no base any more.
+      const { base } = file
       const end = Math.min(offset + length, staged.size)
       if (end <= offset) return Buffer.alloc(0)
       const gaps = staged.extents.gaps(offset, end)
       const bytes = await staged.read(offset, end - offset)
       for (const [from, to] of gaps) {
-        const under = await this.#underneath(file, state, from, to)
+        const under = await this.#underneath(base, state, from, to)
         under.copy(bytes, from - offset)
       }
       return bytes
@@ -192,12 +195,13 @@ export class Writer {
    */
   async snapshot(file: FileInode, work: (snapshot: Snapshot) => Promise<void>): Promise<void> {
     await this.#useDirty(file, async (staged) => {
+      const { base } = file
       const isClone =
         this.#uploadsByHash &&
         staged.extents.bytes === 0 &&
-        file.base?.size === staged.size &&
+        base?.size === staged.size &&
         staged.size > 0
-      if (!isClone) await this.#fill(file, staged)
+      if (!isClone) await this.#fill(file, staged, base)
       const seq = staged.writeSeq
       const unchanged = (): boolean =>
         file.stagedId === staged.id && !staged.writing && staged.writeSeq === seq
@@ -215,12 +219,12 @@ export class Writer {
           : digestsOf(small)
       const source: UploadSource = {
         size,
-        sha1: hashed?.sha1 ?? file.base?.sha1 ?? '',
-        md5: hashed?.md5 ?? file.base?.md5 ?? '',
+        sha1: hashed?.sha1 ?? base?.sha1 ?? '',
+        md5: hashed?.md5 ?? base?.md5 ?? '',
         file: { path, start: dataStart },
         read: async (offset, length) => {
           // Only a service that does not know its own bytes asks for those of a clone.
-          if (isClone) await this.#fill(file, staged)
+          if (isClone) await this.#fill(file, staged, base)
           return small?.subarray(offset, offset + length) ?? staged.read(offset, length)
         },
       }
@@ -364,14 +368,15 @@ export class Writer {
     return about
   }
 
-  async #fill(file: FileInode, staged: StagedFile): Promise<void> {
-    await this.#checkBase(file, staged)
+  /** `base`: as it was when the caller began to work on the staged file. */
+  async #fill(file: FileInode, staged: StagedFile, base: RemoteFile | undefined): Promise<void> {
+    await this.#checkBase(base, staged)
     const state = new ReadState()
     const gaps = staged.extents.gaps(0, staged.size)
     for (const [start, end] of gaps) {
       for (let at = start; at < end; at += FILL_BYTES) {
         const to = Math.min(at + FILL_BYTES, end)
-        await staged.fill(await this.#underneath(file, state, at, to), at)
+        await staged.fill(await this.#underneath(base, state, at, to), at)
       }
     }
     this.#reader.release(state)
@@ -383,8 +388,7 @@ export class Writer {
    * What comes from the old version is to be part of a new one: a wrong byte would get a right hash
    * there. Rejects with ESTALE when that version is gone.
    */
-  async #checkBase(file: FileInode, staged: StagedFile): Promise<void> {
-    const { base } = file
+  async #checkBase(base: RemoteFile | undefined, staged: StagedFile): Promise<void> {
     const gaps = staged.extents.gaps(0, Math.min(base?.size ?? 0, staged.size))
     if (base === undefined || gaps.length === 0) return
     try {
@@ -395,8 +399,12 @@ export class Writer {
     }
   }
 
-  async #underneath(file: FileInode, state: ReadState, from: number, to: number): Promise<Buffer> {
-    const { base } = file
+  async #underneath(
+    base: RemoteFile | undefined,
+    state: ReadState,
+    from: number,
+    to: number,
+  ): Promise<Buffer> {
     const bytes =
       base === undefined
         ? Buffer.alloc(0)
