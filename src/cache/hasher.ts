@@ -97,6 +97,7 @@ class Thread {
   readonly #worker: Worker
   readonly #waiters = new Map<number, Waiter>()
   #outbox: HashRequest[] = []
+  #isStopped = false
   #lastId = 0
 
   constructor(onEnd: () => void) {
@@ -142,6 +143,7 @@ class Thread {
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true
     await this.#worker.terminate()
   }
 
@@ -151,11 +153,11 @@ class Thread {
     else waiter?.reject(Object.assign(new Error(reply.error.message), { code: reply.error.code }))
   }
 
-  /** Without work, the thread must not keep the process from ending. */
+  /** Without work, the thread must not keep the process from ending, unless its end is awaited. */
   #take(id: number): Waiter | undefined {
     const waiter = this.#waiters.get(id)
     this.#waiters.delete(id)
-    if (this.#waiters.size === 0) this.#worker.unref()
+    if (this.#waiters.size === 0 && !this.#isStopped) this.#worker.unref()
     return waiter
   }
 

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { Digest, type Digests } from '../../src/cache/digest.ts'
 import { Hasher } from '../../src/cache/hasher.ts'
 import { Random } from '../fixtures/random.ts'
@@ -131,11 +131,27 @@ t.test('what is not done at the close is rejected, and nothing starts afterwards
 })
 
 t.test('an idle hasher lets the process end, a busy one does not', async (t) => {
-  const module = new URL('../../src/cache/hasher.ts', import.meta.url).href
-  const program = `
-    import { Hasher } from '${module}'
+  const hashes = `
     const part = { path: process.argv[2], start: 0, length: 3 }
     Hasher.start().hash([part]).then(({ sha1 }) => console.log(sha1))`
+  t.equal(await outputOf(t, hashes), 'a9993e364706816aba3e25717850c26c9cd0d89d')
+})
+
+t.test('nor does one that is closed when its last work ends', async (t) => {
+  const closes = `
+    const hasher = Hasher.start()
+    const series = hasher.series()
+    const closed = hasher.close()
+    series.cancel()
+    await closed
+    console.log('closed')`
+  t.equal(await outputOf(t, closes), 'closed')
+})
+
+/** What a process of its own prints that ends as soon as nothing keeps it. */
+async function outputOf(t: Test, work: string): Promise<string> {
+  const module = new URL('../../src/cache/hasher.ts', import.meta.url).href
+  const program = `import { Hasher } from '${module}'\n${work}`
   const dir = t.testdir({ file: 'abc', 'program.mjs': program })
   const child = spawn(process.execPath, [join(dir, 'program.mjs'), join(dir, 'file')], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -146,5 +162,5 @@ t.test('an idle hasher lets the process end, a busy one does not', async (t) => 
   })
   const [code] = await once(child, 'close')
   t.equal(code, 0)
-  t.equal(output.trim(), 'a9993e364706816aba3e25717850c26c9cd0d89d')
-})
+  return output.trim()
+}
