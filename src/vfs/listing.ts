@@ -157,6 +157,11 @@ export class Listings {
     if (this.#removed.size > REMOVED_IDS_MAX && oldest !== undefined) this.#removed.delete(oldest)
   }
 
+  /** A removal of ours took it from the service. */
+  wasRemoved(id: string): boolean {
+    return this.#removed.has(id)
+  }
+
   /** Nothing of it can be on the service that we have not put there. */
   #isOurs(dir: DirInode): boolean {
     return dir.listed && dir.remote === undefined && dir !== this.#tree.root

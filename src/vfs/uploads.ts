@@ -123,6 +123,11 @@ export class Uploads {
       recordAttempt(this.#tree, file, undefined)
       throw new WeiyunError('RESTART_TRANSFER', 'another device has removed the directory')
     }
+    // An entry with our very bytes was there, and one of our removals was on its way to it.
+    if (this.#listings.wasRemoved(entry.id)) {
+      recordAttempt(this.#tree, file, undefined)
+      throw new WeiyunError('RESTART_TRANSFER', 'we have removed what the service gave us')
+    }
     this.#tree.transaction(() => {
       replaceRemote(this.#tree, file, remoteFile(place, entry))
       file.attempt = undefined
