@@ -1,6 +1,7 @@
 // What the service says of its directories, brought into the tree. The service is asked here and
 // nowhere else for listings; `apply` is where remote changes meet pending changes of our own. Only
 // a positive answer removes anything: a listing without the entry, never a failure to list.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../base/log.ts'
 import {
   type DirRef,
@@ -22,6 +23,9 @@ import { isMisplaced, type Tree } from './tree.ts'
  * again.
  */
 const FAILED_PAUSE_MS = 5_000
+/** How long, and how often, a directory that is being moved is waited for. */
+const MOVE_MS = 10_000
+const MOVE_POLL_MS = 50
 /** Ids of entries that we removed, kept to recognise listings older than the removal. */
 const REMOVED_IDS_MAX = 20_000
 
@@ -89,7 +93,8 @@ export class Listings {
     // One of them hears of its failure: others look a thousand times while it is on its way.
     if (isShownAtOnce && this.#running.has(dir)) return
     const served = this.#within(this.refresh(dir), limitMs).catch((error: unknown) => {
-      if (isWeiyunError(error, 'NOT_FOUND')) throw error
+      // While it is seen somewhere, it is not where we asked for it, and not gone.
+      if (isWeiyunError(error, 'NOT_FOUND') && dir.parent === undefined) throw error
       this.#log.warn({ err: error }, 'a directory could not be revalidated; showing what is known')
       dir.freshMs = performance.now() - this.#ttlMs + Math.min(FAILED_PAUSE_MS, this.#ttlMs)
     })
@@ -182,9 +187,28 @@ export class Listings {
       this.onOutcome(undefined)
     } catch (error) {
       this.onOutcome(error)
-      if (isWeiyunError(error, 'NOT_FOUND')) await this.#lost(dir)
+      if (!isWeiyunError(error, 'NOT_FOUND')) throw error
+      await this.#lost(dir)
+      if (priority === 'user' && (await this.#isElsewhere(dir, ref)))
+        return this.#list(dir, priority)
       throw error
     }
+  }
+
+  /**
+   * Whether a directory that was not found has another place on the service by now: while
+   * write-back moves it, or the directory that holds it, we may not have heard of that yet.
+   */
+  async #isElsewhere(dir: DirInode, ref: DirRef): Promise<boolean> {
+    const endMs = performance.now() + MOVE_MS
+    const isAtRef = (): boolean => {
+      const now = this.ref(dir)
+      return now?.key === ref.key && now.parentKey === ref.parentKey
+    }
+    const isMoving = (): boolean => dir.busy || dir.strays !== undefined
+    while (dir.parent !== undefined && isAtRef() && isMoving() && performance.now() < endMs)
+      await sleep(MOVE_POLL_MS)
+    return dir.parent !== undefined && !isAtRef()
   }
 
   /** The service does not know the key: the parent's listing says whether the directory is gone. */

@@ -356,3 +356,38 @@ t.test(
     t.same(files(drive), [['a', 'same']])
   },
 )
+
+t.test('a directory is listed while the service moves it', async (t) => {
+  const { drive, vfs } = await openDrive(t)
+  const key = (path: string): string => drive.dirsByPath().get(path) ?? ''
+  drive.mkdir(key('one/'), 'dir')
+  drive.put(key('one/dir/'), 'file', 'inside')
+  await vfs.refresh('/one')
+  const [old, dir] = [key('one/'), key('one/dir/')]
+  const performed = Promise.withResolvers<void>()
+  const reply = Promise.withResolvers<void>()
+  const move = drive.move.bind(drive)
+  drive.move = async (...args) => {
+    await move(...args)
+    performed.resolve()
+    await reply.promise
+  }
+  // The service wants to know where a directory is.
+  let misses = 0
+  const list = drive.list.bind(drive)
+  drive.list = async (ref, options) => {
+    if (ref.key === dir && ref.parentKey === old && key('one/dir/') === '') {
+      misses++
+      throw new WeiyunError('NOT_FOUND', 'not there')
+    }
+    return list(ref, options)
+  }
+  await vfs.rename('/one/dir', '/two/dir', 0)
+  const sent = vfs.sync()
+  await performed.promise
+  const names = vfs.readdir('/two/dir').then((items) => items.map(({ name }) => name))
+  while (misses === 0) await sleep(5)
+  reply.resolve()
+  t.same(await names, ['file'])
+  await sent
+})
