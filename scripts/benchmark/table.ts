@@ -14,7 +14,7 @@ interface Goal {
 const OURS = 'weiyun-mount'
 
 /** By row and measure. Those without words are there to explain the others. */
-export const GOALS: Readonly<Record<string, Readonly<Record<string, Goal>>>> = {
+const GOALS: Readonly<Record<string, Readonly<Record<string, Goal>>>> = {
   sequential: {
     'cold sequential read': {
       unit: 's',

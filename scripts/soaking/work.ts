@@ -13,7 +13,7 @@ import type { Random } from '../../test/fixtures/random.ts'
 const run = promisify(execFile)
 
 const MiB = 1024 * 1024
-export const FILM_BYTES = 64 * MiB
+const FILM_BYTES = 64 * MiB
 const FILMS = 8
 const DIR_FILES = 100
 const SHARED_NAMES = 20

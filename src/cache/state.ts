@@ -10,7 +10,7 @@ import { crashPoint } from '../base/crash.ts'
 import { breakSeal, seal } from './seal.ts'
 
 /** Layout of the tables below; a file with a higher number is refused, an older one migrated. */
-export const STATE_VERSION = 2
+const STATE_VERSION = 2
 
 export type Seconds = readonly [seconds: number, nanoseconds: number]
 

@@ -42,7 +42,7 @@ export async function serveStatusPage(ask: () => Promise<Status[]>): Promise<num
   return EXIT.OK
 }
 
-export async function openStatusPage(
+async function openStatusPage(
   ask: () => Promise<Status[]>,
 ): Promise<{ readonly url: string; close(): void }> {
   const token = randomBytes(16).toString('hex')

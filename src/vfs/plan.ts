@@ -187,6 +187,6 @@ function isThere(tree: Tree, dir: DirInode): boolean {
   return dir === tree.root || (dir.parent !== undefined && dir.remote !== undefined)
 }
 
-export function isOnService(tree: Tree, dir: DirInode): boolean {
+function isOnService(tree: Tree, dir: DirInode): boolean {
   return dir === tree.root || dir.remote !== undefined
 }

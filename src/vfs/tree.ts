@@ -17,7 +17,7 @@ import { toService, toShown } from './names.ts'
 import { Residents } from './residents.ts'
 import { Rows } from './rows.ts'
 
-export const ROOT_INO = 1
+const ROOT_INO = 1
 
 export class Tree {
   readonly #state: StateFile

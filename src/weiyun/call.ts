@@ -136,7 +136,7 @@ export class Call {
 }
 
 /** The service may have done what it was asked, although we have no usable answer. */
-export function isAmbiguous(error: unknown): boolean {
+function isAmbiguous(error: unknown): boolean {
   return isWeiyunError(error, 'TIMEOUT', 'UNREACHABLE', 'SERVER', 'BAD_REPLY')
 }
 

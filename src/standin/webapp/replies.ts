@@ -5,7 +5,7 @@ import type { Entry } from '../store/entries.ts'
 import { NAME_LENGTH_MAX } from './names.ts'
 
 /** Not an account's: the sheets name no value, the site's script lists 100 at a time [I]. */
-export const PAGE_SIZE = 100
+const PAGE_SIZE = 100
 /** Most directories of one batch listing, and files of one batch download [I]. */
 export const BATCH_LISTS_MAX = 10
 export const BATCH_DOWNLOADS_MAX = 10

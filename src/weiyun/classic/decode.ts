@@ -138,7 +138,7 @@ function timeMs(item: Fields, nested: string, key: string): number {
  * `YYYY-MM-DD HH:MM:SS mmm`, the last part optional, in China Standard Time [I]; 0 for anything
  * else.
  */
-export function parseTime(time: string): number {
+function parseTime(time: string): number {
   const [, date, clock, millis = '0'] =
     /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?: (\d{1,3}))?$/.exec(time) ?? []
   const secondsMs = Date.parse(`${date}T${clock}+08:00`)

@@ -30,7 +30,7 @@ export async function removeEntries(
 }
 
 /** Batches of at most `itemsMax` items that also fit into a query; a large item goes alone. */
-export function cutIntoBatches<T>(
+function cutIntoBatches<T>(
   items: readonly T[],
   itemsMax: number,
   toJson: (item: T) => string,
