@@ -240,6 +240,12 @@ export class StateFile {
     return new Set(rows.map((row) => row.staged))
   }
 
+  /** Numbers of all inodes that have one. */
+  withStaged(): number[] {
+    const rows = this.#all<{ ino: number }>('SELECT ino FROM inode WHERE staged IS NOT NULL')
+    return rows.map((row) => row.ino)
+  }
+
   /** Every row that differs from what the service has, oldest first. */
   pending(): InodeRow[] {
     return this.#all('SELECT * FROM inode WHERE changed IS NOT NULL ORDER BY changed, ino')

@@ -11,6 +11,7 @@ import type { Source } from './fetcher.ts'
 import type { FileInode, RemoteFile } from './inode.ts'
 import type { CachePolicy, KernelPages, Pages } from './kernel-pages.ts'
 import { type Reader, ReadState } from './reader.ts'
+import { isContent } from './remote.ts'
 import type { Tree } from './tree.ts'
 import type { WriteBack } from './writeback.ts'
 import type { Writer } from './writer.ts'
@@ -203,16 +204,21 @@ export class Files {
    * of the listing. Returns its size, or undefined where bytes have to be copied after all.
    */
   async clone(from: number, to: number, length: number): Promise<number | undefined> {
+    const { writer } = this.#options
     const source = this.#handle(from)
     const target = this.#handle(to)
-    const version = source.version ?? source.file.remote
+    const version = source.file.remote
     const isNew = target.file.remote === undefined && target.file.size === 0
+    // Where bytes are to be sent, or never will be, they are only safe once they are here.
+    if (!writer.uploadsByHash || target.file.localOnly) return undefined
     if (version === undefined || source.file.stagedId !== undefined || !isNew || !target.writable)
       return undefined
+    // What the handle reads may be an older version, which the service does not have any more.
+    if (source.version !== undefined && !isSameVersion(source.version, version)) return undefined
     if (version.size === 0 || version.size > length) return undefined
     this.#checkSize(target.file, version.size)
     target.wrote = true
-    await this.#options.writer.clone(target.file, version)
+    await writer.clone(target.file, version)
     return version.size
   }
 
@@ -278,6 +284,10 @@ export class Files {
     if (handle === undefined) throw new VfsError('EBADF', 'no such handle')
     return handle
   }
+}
+
+function isSameVersion(one: RemoteFile, other: RemoteFile): boolean {
+  return one.id === other.id && isContent(one, other)
 }
 
 /** The sum of what waits is worked out at most so often. */

@@ -113,6 +113,8 @@ export class FileInode extends BaseInode {
   stagedSize = 0
   /** The version that fills the gaps of the unsaved bytes; known once the staged file is open. */
   base: RemoteFile | undefined
+  /** The unsent bytes are those of `base`, and its hashes are enough to send them. */
+  isCopy = false
   /** Content that the unsaved bytes take the place of, as the staged file remembers it. */
   predecessor: { readonly sha1: string; readonly size: number } | undefined
   attempt: UploadAttempt | undefined

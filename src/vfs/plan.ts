@@ -109,7 +109,9 @@ function removeFile(tree: Tree, file: FileInode): Step {
   // The version that is to take its place must be safe first.
   if (heir?.kind === 'file' && heir.stagedId !== undefined && !heir.localOnly)
     return { do: 'wait', on: heir }
-  return { do: 'remove', inode: file }
+  const copy = copyOnItsWay(tree, file)
+  const step: Step = { do: 'remove', inode: file }
+  return copy === undefined ? step : { do: 'wait', on: copy, instead: step }
 }
 
 function removeDir(tree: Tree, dir: DirInode): Step {
@@ -125,7 +127,27 @@ function upload(tree: Tree, inode: FileInode, dir: DirInode): Step {
   const occupant = leavingOccupant(tree, inode, dir)
   // Whose bytes are safe elsewhere, and which must not be taken for the upload's: it goes first.
   const isMoving = occupant?.parent !== undefined && occupant.remote?.parent === dir.ino
-  return isMoving ? { do: 'wait', on: occupant, instead: step } : step
+  const first = isMoving ? occupant : copyOnItsWay(tree, inode)
+  return first === undefined ? step : { do: 'wait', on: first, instead: step }
+}
+
+/**
+ * A copy of the version that is to go: once it is sent by its hashes it needs none of the bytes,
+ * which would else be fetched for it (see `Writer.rescue`).
+ */
+function copyOnItsWay(tree: Tree, file: FileInode): FileInode | undefined {
+  return tree.bases.over(file).find((other) => other.isCopy && isOnItsWay(tree, other))
+}
+
+/** It will be sent soon: nobody has refused it, or what holds it. */
+function isOnItsWay(tree: Tree, file: FileInode): boolean {
+  if (!file.promised || file.localOnly) return false
+  for (let at: Inode = file; ; ) {
+    if (at.error !== undefined || at.parent === undefined) return false
+    const dir = tree.dir(at.parent)
+    if (isOnService(tree, dir)) return true
+    at = dir
+  }
 }
 
 function makeDir(tree: Tree, inode: DirInode, dir: DirInode): Step {

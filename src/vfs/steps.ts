@@ -335,7 +335,11 @@ export class Steps {
     const results = new Map<Inode, Error | undefined>()
     const ready: Inode[] = []
     for (const inode of inodes) {
-      if (inode.kind === 'file' || (await this.#isEmptyThere(inode, results))) ready.push(inode)
+      const isReady =
+        inode.kind === 'file'
+          ? await this.#isSpare(inode, results)
+          : await this.#isEmptyThere(inode, results)
+      if (isReady) ready.push(inode)
     }
     const items = ready.map((inode) => this.#item(inode))
     const errors = items.length === 0 ? [] : await this.#drive.remove(items, this.#background)
@@ -360,6 +364,17 @@ export class Steps {
     inode.remote = undefined
     this.#tree.touch(inode)
     for (const child of inside) this.#removed(child)
+  }
+
+  /** Nobody's unsent bytes need it any more. */
+  async #isSpare(file: FileInode, results: Map<Inode, Error | undefined>): Promise<boolean> {
+    try {
+      await this.#writer.rescue(file)
+      return true
+    } catch (error) {
+      results.set(file, error as Error)
+      return false
+    }
   }
 
   async #isEmptyThere(dir: DirInode, results: Map<Inode, Error | undefined>): Promise<boolean> {

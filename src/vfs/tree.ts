@@ -4,6 +4,7 @@
 // again, follow a little later).
 import type { StateFile } from '../cache/state.ts'
 import type { Entry } from '../weiyun/index.ts'
+import { Bases } from './bases.ts'
 import {
   DirInode,
   FileInode,
@@ -27,6 +28,8 @@ export class Tree {
   /** Entries with which something was begun on the service whose end was not heard of yet. */
   readonly #begun = new Set<Inode>()
   readonly #rows: Rows
+  /** Who needs bytes of which version. */
+  readonly bases = new Bases()
   #makingRoom = false
   #lastIno: number
   #clock = 0

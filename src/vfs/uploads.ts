@@ -99,6 +99,7 @@ export class Uploads {
     { source }: Snapshot,
     signal: AbortSignal,
   ): Promise<UploadAttempt> {
+    await this.#writer.rescue(file)
     const { sha1, size } = source
     const begun = { parent: dir.ino, name: this.#tree.serviceName(file), sha1, size }
     // One that goes on does so where it began, wherever the file is seen by now: it is moved

@@ -1,6 +1,8 @@
 // Dirty bytes: what programs write, in staging files on this disk, until write-back has sent them.
 // Writing never asks the service; only filling the gaps of a partly written file does, when it is
 // about to be sent.
+import PQueue from 'p-queue'
+import { ExtentSet, type ReadonlyExtentSet } from '../base/extents.ts'
 import type { Logger } from '../base/log.ts'
 import type { BlockCache } from '../cache/blocks.ts'
 import { digestsOf } from '../cache/digest.ts'
@@ -21,6 +23,8 @@ const FILL_BYTES = 1024 * 1024
 const SMALL_BYTES = 64 * 1024
 /** A crash in this time costs the next run one look for a file that is not there. */
 const FORGET_MS = 500
+/** Staged files looked into at once. */
+const LOOKS_MAX = 16
 
 export interface WriterOptions {
   tree: Tree
@@ -61,7 +65,7 @@ export class Writer {
   readonly #reader: Reader
   readonly #checker: Checker
   readonly #hasher: Hasher
-  readonly #uploadsByHash: boolean
+  readonly uploadsByHash: boolean
   readonly #sourceOf: (version: RemoteFile) => Source
   readonly #log: Logger
   readonly #uses = new Map<FileInode, Use>()
@@ -80,6 +84,9 @@ export class Writer {
   /** Staged files that are gone, and still on the discard list. */
   readonly #dropped = new Set<string>()
   #dropTimer: NodeJS.Timeout | undefined
+  /** Files of an earlier run are looked into (see `#learnBases`). */
+  #learning: Promise<void> | undefined
+  #areBasesKnown = false
   #isClosed = false
 
   /** Called when an upload of ours became the version of a file. */
@@ -93,7 +100,7 @@ export class Writer {
     this.#reader = options.reader
     this.#checker = options.checker
     this.#hasher = options.hasher
-    this.#uploadsByHash = options.uploadsByHash
+    this.uploadsByHash = options.uploadsByHash
     this.#sourceOf = options.sourceOf
     this.#log = options.log
   }
@@ -196,11 +203,7 @@ export class Writer {
   async snapshot(file: FileInode, work: (snapshot: Snapshot) => Promise<void>): Promise<void> {
     await this.#useDirty(file, async (staged) => {
       const { base } = file
-      const isClone =
-        this.#uploadsByHash &&
-        staged.extents.bytes === 0 &&
-        base?.size === staged.size &&
-        staged.size > 0
+      const isClone = this.#isCopy(base, staged)
       if (!isClone) await this.#fill(file, staged, base)
       const seq = staged.writeSeq
       const unchanged = (): boolean =>
@@ -274,6 +277,20 @@ export class Writer {
     if (id !== undefined) await this.#drop(id)
   }
 
+  /**
+   * To be called before the version that the service has of a file goes from there: unsent files
+   * that need bytes of it get them now. ABORTED when one that has turned up just now could be
+   * waited for instead (see plan.ts).
+   */
+  async rescue(file: FileInode): Promise<void> {
+    if (file.remote === undefined) return
+    const isNews = await this.#learnBases()
+    const others = this.#tree.bases.over(file)
+    if (isNews && others.some(({ isCopy }) => isCopy))
+      throw new WeiyunError('ABORTED', 'there is an unsent copy of it')
+    for (const other of others) await this.#fetchBase(other)
+  }
+
   /** Lets go of the descriptor of a file that nobody has open any more. */
   async release(file: FileInode): Promise<void> {
     const use = this.#uses.get(file)
@@ -333,6 +350,8 @@ export class Writer {
     if (use !== undefined) use.retired = true
     file.stagedId = undefined
     file.base = undefined
+    file.isCopy = false
+    this.#tree.bases.note(file, undefined)
     file.promised = false
     file.stagedSize = 0
     this.#tree.transaction(() => {
@@ -345,6 +364,7 @@ export class Writer {
   }
 
   #wrote(file: FileInode, staged: StagedFile): void {
+    file.isCopy = false
     file.stagedSize = staged.size
     file.writtenMs = performance.now()
     const now = Date.now()
@@ -382,6 +402,62 @@ export class Writer {
     this.#reader.release(state)
     // From here on the bytes underneath may go: the new version must not need them after a crash.
     if (gaps.length > 0 && file.promised) await staged.describe()
+    if (file.stagedId === staged.id) this.#noteBase(file, base, staged)
+  }
+
+  async #fetchBase(file: FileInode): Promise<void> {
+    try {
+      await this.#useDirty(file, async (staged) => {
+        await this.#fill(file, staged, file.base)
+        // What was safe on the service is to be as safe here.
+        await staged.sync()
+      })
+    } catch (error) {
+      // Nobody has them any more.
+      if (!isErrno(error, 'ESTALE') && !isWeiyunError(error, 'NOT_FOUND', 'STALE')) throw error
+    }
+  }
+
+  #noteBase(file: FileInode, base: RemoteFile | undefined, staged: StagedBytes): void {
+    file.isCopy = this.#isCopy(base, staged)
+    const gaps = staged.extents.gaps(0, Math.min(base?.size ?? 0, staged.size))
+    this.#tree.bases.note(file, gaps.length > 0 ? base : undefined)
+  }
+
+  #isCopy(base: RemoteFile | undefined, { size, extents }: StagedBytes): boolean {
+    return this.uploadsByHash && extents.bytes === 0 && base?.size === size && size > 0
+  }
+
+  /**
+   * Which version a file needs is known once it was opened in this run. The others are looked into
+   * when somebody has to know: true for those who waited for that.
+   */
+  async #learnBases(): Promise<boolean> {
+    if (this.#areBasesKnown) return false
+    this.#learning ??= this.#lookIntoUnopened()
+    await this.#learning
+    this.#areBasesKnown = true
+    return true
+  }
+
+  async #lookIntoUnopened(): Promise<void> {
+    const queue = new PQueue({ concurrency: LOOKS_MAX })
+    const look = async (file: FileInode, id: string): Promise<void> => {
+      const found = await this.#staging.describe(id).catch(() => undefined)
+      await this.#uses.get(file)?.file.catch(() => {}) // it may be opened just now
+      const wasOpened = file.stagedId !== id || this.#promised.has(id) || this.#uses.has(file)
+      if (wasOpened || found?.base == null) return
+      const { size, base } = found
+      const extents = ExtentSet.fromJSON(found.extents)
+      this.#noteBase(file, base as unknown as RemoteFile, { size, extents })
+    }
+    const looks = this.#state.withStaged().flatMap((ino) => {
+      const file = this.#tree.get(ino)
+      const id = file?.kind === 'file' ? file.stagedId : undefined
+      if (file?.kind !== 'file' || id === undefined || this.#promised.has(id)) return []
+      return [() => look(file, id)]
+    })
+    await queue.addAll(looks)
   }
 
   /**
@@ -445,7 +521,14 @@ export class Writer {
       await closing
       return undefined
     }
-    const use = this.#uses.get(file) ?? { file: open(), users: 0, retired: false }
+    const use = this.#uses.get(file) ?? {
+      file: open().then((staged) => {
+        this.#noteBase(file, file.base, staged)
+        return staged
+      }),
+      users: 0,
+      retired: false,
+    }
     this.#uses.set(file, use)
     use.users++
     try {
@@ -538,6 +621,9 @@ export class Writer {
  * The version whose bytes show through a new staged file, as of the moment at which that is made.
  */
 type Base = (file: FileInode) => RemoteFile | undefined
+
+/** The part of a staged file that its description tells as well. */
+type StagedBytes = { readonly size: number; readonly extents: ReadonlyExtentSet }
 
 const remoteOf: Base = (file) => file.remote
 const nothing: Base = () => undefined
