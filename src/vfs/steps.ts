@@ -342,7 +342,9 @@ export class Steps {
       if (isReady) ready.push(inode)
     }
     const items = ready.map((inode) => this.#item(inode))
-    const errors = items.length === 0 ? [] : await this.#drive.remove(items, this.#background)
+    // Before it is tried again, a directory has to be looked into again.
+    const options = { ...this.#background, once: ready.some(({ kind }) => kind === 'dir') }
+    const errors = items.length === 0 ? [] : await this.#drive.remove(items, options)
     crashPoint('remove:replied')
     for (const [index, inode] of ready.entries()) {
       const error = errors[index]

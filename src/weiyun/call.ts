@@ -19,16 +19,18 @@ export class Call {
   readonly priority: Priority
   readonly settings: CallSettings
   readonly #controller = new AbortController()
+  readonly #once: boolean
   readonly #callerSignal: AbortSignal | undefined
   readonly #onAbort = () => this.abort(new WeiyunError('ABORTED', 'given up by the caller'))
   #timer: NodeJS.Timeout | undefined
   #ended = false
   #progressMs = performance.now()
 
-  constructor({ priority = 'user', signal }: CallOptions, settings: CallSettings) {
+  constructor({ priority = 'user', signal, once = false }: CallOptions, settings: CallSettings) {
     setMaxListeners(0, this.signal) // one call may send hundreds of batches
     this.priority = priority
     this.settings = settings
+    this.#once = once
     this.#callerSignal = signal
     if (signal?.aborted) this.#onAbort()
     signal?.addEventListener('abort', this.#onAbort, { once: true })
@@ -115,6 +117,7 @@ export class Call {
 
   // Who works in the background has patience of its own, longer than any that belongs here.
   #retriesMax(error: WeiyunError): number {
+    if (this.#once) return 0
     if (error.code === 'BAD_REPLY') return 1
     return this.priority === 'user'
       ? this.settings.retriesMax

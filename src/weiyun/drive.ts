@@ -99,6 +99,8 @@ export type Priority = 'user' | 'ahead' | 'background'
 export interface CallOptions {
   readonly priority?: Priority
   readonly signal?: AbortSignal
+  /** Is not repeated: what was looked at before may have changed meanwhile. */
+  readonly once?: boolean
 }
 
 /** One entry to remove, with the directory it lies in. */

@@ -1,6 +1,6 @@
 // Two devices change one drive: whatever both did is kept, visible and said, and nothing goes that
 // the other changed since we looked.
-import { open, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
+import { open, readFile, rename, rm, rmdir, stat, unlink, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { errno, mountTest, names, Rig, text, until, WIRE } from '../fixtures/mount.ts'
 
@@ -258,4 +258,17 @@ mountTest(t, 'what another device changes, renames or moves is seen after --dir-
     ['sub', 'sub/deep', 'sub/mine'],
     'the old keys are not used any more',
   )
+})
+
+mountTest(t, 'what comes into a directory before its removal is repeated, stays', async (t) => {
+  const rig = await Rig.open(t, { prepare: (admin) => admin.mkdir({ path: 'dir' }) })
+  t.same(await names(rig.path('dir')), [])
+  rig.admin.setFaults([{ kind: 'status-503', times: 1, match: WIRE.removeDirs }])
+  await rmdir(rig.path('dir'))
+  await until(() => rig.admin.faults()[0]?.hits, 'the removal to fail')
+  await rig.admin.put({ path: 'dir/theirs', content: Buffer.from('theirs') })
+  await rig.sync()
+  t.ok(rig.remote().has('dir/theirs'))
+  await rig.refresh()
+  t.equal(await text(rig.path('dir/theirs')), 'theirs')
 })

@@ -91,6 +91,7 @@ t.test('repeats', async (t) => {
   t.equal(await tries({ status: 503 }), 4, 'a user: max_retry')
   t.equal(await tries(reset, { priority: 'background' }), 3, 'background: a couple')
   t.equal(await tries(reset, { priority: 'ahead' }), 3, 'read-ahead: a couple')
+  t.equal(await tries({ status: 503 }, { once: true }), 1, 'once')
   t.equal(await tries(jsonp({}, 190042)), 4, 'transient')
   t.equal(await tries(jsonp({}, 190051)), 1, 'a dead session: at once')
   t.equal(await tries({ status: 302 }), 1, 'sent to a login page: at once')
