@@ -11,6 +11,8 @@ import { breakSeal, seal } from './seal.ts'
 
 /** Layout of the tables below; a file with a higher number is refused, an older one migrated. */
 const STATE_VERSION = 2
+/** SQLite's own mark of whose file it is; here with the version in it once more. */
+const APPLICATION_ID = 0x57590000
 
 export type Seconds = readonly [seconds: number, nanoseconds: number]
 
@@ -161,13 +163,13 @@ export class StateFile {
       // The disk is waited for when the log is brought into the file, and much of it is written
       // over again: seldom, then. 16 MiB.
       db.exec('PRAGMA wal_autocheckpoint = 4000')
-      const version = Number(db.prepare('PRAGMA user_version').get()?.user_version)
+      const version = versionOf(db)
       if (version > STATE_VERSION) {
         throw new StateError(`${path} was written by a newer version (${version}) of weiyun-mount`)
       }
       if (version < STATE_VERSION) {
         const change = version === 0 ? SCHEMA : TO_VERSION_2
-        db.exec(`BEGIN; ${change} PRAGMA user_version = ${STATE_VERSION}; COMMIT`)
+        db.exec(`BEGIN; ${change} ${MARK} COMMIT`)
       }
       if (sealed === 'none') checkStructure(db, path)
       return new StateFile(db, path)
@@ -336,14 +338,25 @@ export function inspectState(url: URL): 'sound' | 'damaged' | 'too-new' | 'missi
   let db: DatabaseSync | undefined
   try {
     db = new DatabaseSync(immutable, { readOnly: true })
-    const version = Number(db.prepare('PRAGMA user_version').get()?.user_version)
-    if (version > STATE_VERSION) return 'too-new'
+    if (versionOf(db) > STATE_VERSION) return 'too-new'
     return db.prepare('PRAGMA quick_check(1)').get()?.quick_check === 'ok' ? 'sound' : 'damaged'
   } catch (error) {
     return (error as { errcode?: number }).errcode === SQLITE_CANTOPEN ? 'missing' : 'damaged'
   } finally {
     db?.close()
   }
+}
+
+const MARK = `
+  PRAGMA user_version = ${STATE_VERSION};
+  PRAGMA application_id = ${APPLICATION_ID + STATE_VERSION};`
+
+/** Throws where the two records of it differ: a flipped bit is no newer version. */
+function versionOf(db: DatabaseSync): number {
+  const version = Number(db.prepare('PRAGMA user_version').get()?.user_version)
+  const id = Number(db.prepare('PRAGMA application_id').get()?.application_id)
+  if (id !== 0 && id !== APPLICATION_ID + version) throw new Error('the version is damaged')
+  return version
 }
 
 /** Values that somebody will parse: `meta` has JSON, or nothing. */

@@ -116,3 +116,19 @@ t.test('after a crash, an index that does not fit its rows is noticed', async (t
   }
   t.ok(places >= 2, 'in the row and in an index')
 })
+
+t.test('a version with a flipped bit is damage, and no newer version', async (t) => {
+  const path = await closedFile(await tempDir(t))
+  rmSync(`${path}.seal`)
+  const change = (sql: string): void => {
+    const db = new DatabaseSync(path)
+    db.exec(sql)
+    db.close()
+  }
+  change(`PRAGMA user_version = ${2 + 2 ** 20}`)
+  await t.rejects(StateFile.open(path), /damaged/)
+  change('PRAGMA user_version = 3')
+  await t.rejects(StateFile.open(path), /damaged/)
+  change('PRAGMA application_id = 0x57590003')
+  await t.rejects(StateFile.open(path), /newer version/)
+})

@@ -226,7 +226,7 @@ t.test('what lies on the disk', async (t) => {
   await writeFile(format, text)
 
   const db = new DatabaseSync(state)
-  db.exec('PRAGMA user_version = 99')
+  db.exec('PRAGMA user_version = 99; PRAGMA application_id = 0x57590063')
   db.close()
   expect(t, await look(), 'leftovers', 'fail', /state\.db was written by a newer/)
   await writeFile(state, Buffer.alloc(8192, 'x'))

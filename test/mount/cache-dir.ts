@@ -158,12 +158,14 @@ mountTest(t, "a newer program's cache or state is refused, an older one's migrat
   t.equal(await fingerprint(), found)
   await writeFile(format, before)
 
-  await change('PRAGMA user_version = 99')
+  await change('PRAGMA user_version = 99; PRAGMA application_id = 0x57590063')
   found = await fingerprint()
   t.match(await start(), { code: 78, stderr: /newer/ }, 'state')
   t.equal(await fingerprint(), found)
   // As an older program would have left it.
-  await change('ALTER TABLE inode DROP COLUMN strays; PRAGMA user_version = 1')
+  await change(
+    'ALTER TABLE inode DROP COLUMN strays; PRAGMA user_version = 1; PRAGMA application_id = 0',
+  )
 
   await rig.start()
   t.equal(await text(rig.path('unsent')), 'precious')
