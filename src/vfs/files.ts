@@ -230,6 +230,8 @@ export class Files {
       handle.read.spoiled = undefined
     }
     this.#options.pages.sent(file)
+    // It counts as used from now on.
+    this.#unsent = Math.max(0, this.#unsent - file.size)
   }
 
   async #truncate(file: FileInode, size: number): Promise<void> {
