@@ -248,14 +248,19 @@ export class WriteBack {
   }
 
   #changed(inode: Inode): void {
+    this.#wake(inode)
+    if (inode.changedMs !== undefined) this.#schedule(inode, this.#quietLeft(inode))
+    else this.#failures.delete(inode.ino)
+    this.#notify()
+  }
+
+  /** Whoever waits for an entry is planned anew. */
+  #wake(inode: Inode): void {
     for (const ino of this.#waiting.get(inode.ino) ?? []) {
       const waiter = this.#tree.get(ino)
       if (waiter !== undefined) this.#schedule(waiter, 0)
     }
     this.#waiting.delete(inode.ino)
-    if (inode.changedMs !== undefined) this.#schedule(inode, this.#quietLeft(inode))
-    else this.#failures.delete(inode.ino)
-    this.#notify()
   }
 
   #schedule(inode: Inode, delayMs: number): void {
@@ -436,6 +441,8 @@ export class WriteBack {
       if (isWeiyunError(error, 'NO_SPACE', 'QUOTA')) this.onFull()
       this.#refusals.set(inode.ino, error)
       this.#schedule(inode, refused ? REFUSED_PAUSE_MS : backOffMs(failures))
+      // It may be long in coming, and is not at work any more.
+      this.#wake(inode)
     }
     this.#notify()
   }
