@@ -162,9 +162,9 @@ export class Listings {
     if (this.#removed.size > REMOVED_IDS_MAX && oldest !== undefined) this.#removed.delete(oldest)
   }
 
-  /** A removal of ours took it from the service. */
-  wasRemoved(id: string): boolean {
-    return this.#removed.has(id)
+  /** We have removed the entry since the tree's clock stood so. */
+  isRemovedSince(id: string, clock: number): boolean {
+    return (this.#removed.get(id) ?? -1) >= clock
   }
 
   /** Nothing of it can be on the service that we have not put there. */

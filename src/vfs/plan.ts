@@ -56,7 +56,7 @@ function isAwaited(tree: Tree, inode: Inode, other: Inode): boolean {
 function ownStep(tree: Tree, inode: Inode): Step {
   if (inode.changedMs === undefined || inode.busy) return NOTHING
   if (inode.strays !== undefined) return { do: 'locate', inode }
-  if (isGivenUp(inode)) return { do: 'settle', inode }
+  if (isGivenUp(inode)) return settle(tree, inode)
   if (inode.parent === undefined)
     return inode.kind === 'file' ? removeFile(tree, inode) : removeDir(tree, inode)
   if (inode.kind === 'dir' && inode.attempt !== undefined) {
@@ -95,6 +95,12 @@ function isGivenUp(inode: Inode): boolean {
   return inode.stagedId === undefined || inode.localOnly || inode.lost
 }
 
+function settle(tree: Tree, inode: Inode): Step {
+  const attempt = inode.kind === 'file' ? inode.attempt : undefined
+  const rival = attempt && tree.rivalOf(inode, attempt)
+  return rival === undefined ? { do: 'settle', inode } : { do: 'wait', on: rival }
+}
+
 function removeFile(tree: Tree, file: FileInode): Step {
   if (file.remote === undefined) return NOTHING
   const holder = tree.get(file.remote.parent)
@@ -125,9 +131,14 @@ function removeDir(tree: Tree, dir: DirInode): Step {
 function upload(tree: Tree, inode: FileInode, dir: DirInode): Step {
   const step: Step = { do: 'upload', inode, dir }
   const occupant = leavingOccupant(tree, inode, dir)
-  // Whose bytes are safe elsewhere, and which must not be taken for the upload's: it goes first.
-  const isMoving = occupant?.parent !== undefined && occupant.remote?.parent === dir.ino
-  const first = isMoving ? occupant : copyOnItsWay(tree, inode)
+  // Whose bytes are safe elsewhere, or are just being removed, and which must not be taken for the
+  // upload's: it goes first.
+  const isGoing =
+    occupant?.parent === undefined ? occupant?.busy : occupant.remote?.parent === dir.ino
+  const place = { parent: dir.ino, name: tree.serviceName(inode), size: inode.size }
+  // What is found there afterwards could have been made by either.
+  const rival = tree.rivalOf(inode, inode.attempt ?? place)
+  const first = isGoing ? occupant : (rival ?? copyOnItsWay(tree, inode))
   return first === undefined ? step : { do: 'wait', on: first, instead: step }
 }
 

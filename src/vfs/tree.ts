@@ -12,6 +12,7 @@ import {
   type Inode,
   type RemoteDir,
   type RemoteFile,
+  type RemotePlace,
   type UploadAttempt,
 } from './inode.ts'
 import { toService, toShown } from './names.ts'
@@ -263,6 +264,19 @@ export class Tree {
       const { sha1, size } = inode.attempt as UploadAttempt
       return sha1 === entry.sha1 && size === entry.size
     })
+  }
+
+  /** Another file that is at work on an upload to the same place, perhaps of the same bytes. */
+  rivalOf(file: Inode, { parent, name, size }: RemotePlace & { size: number }): Inode | undefined {
+    return [...this.#begun].find(
+      (other) =>
+        other !== file &&
+        other.kind === 'file' &&
+        other.busy &&
+        other.attempt?.parent === parent &&
+        other.attempt.name === name &&
+        other.attempt.size === size,
+    )
   }
 
   /**

@@ -78,7 +78,7 @@ export class Uploads {
       if (file.parent !== dir.ino) return
       this.#settleShadow(file, dir, snapshot)
       const old = file.remote
-      const attempt =
+      const made =
         old === undefined || !isContent(old, snapshot.source)
           ? await this.#transfer(file, dir, snapshot, signal)
           : undefined
@@ -86,8 +86,9 @@ export class Uploads {
       if (sent === undefined) return
       // A new file under its own name is as good as its reply. Anything else is looked at before
       // the old version, or our copy of the bytes, may go.
-      const plain = old === undefined && sent.name === this.#tree.serviceName(file)
-      if (!plain) await this.#confirm(file, snapshot, attempt)
+      const isNew = old === undefined && made?.isNew === true
+      const plain = isNew && sent.name === this.#tree.serviceName(file)
+      if (!plain) await this.#confirm(file, snapshot, made?.attempt)
       crashPoint('upload:confirmed')
       if (snapshot.unchanged()) await this.#writer.finish(file, snapshot)
     })
@@ -98,7 +99,7 @@ export class Uploads {
     dir: DirInode,
     { source }: Snapshot,
     signal: AbortSignal,
-  ): Promise<UploadAttempt> {
+  ): Promise<{ attempt: UploadAttempt; isNew: boolean }> {
     await this.#writer.rescue(file)
     const { sha1, size } = source
     const begun = { parent: dir.ino, name: this.#tree.serviceName(file), sha1, size }
@@ -109,6 +110,7 @@ export class Uploads {
     const old = file.remote
     const isThere = old?.parent === attempt.parent && old.name === attempt.name
     recordAttempt(this.#tree, file, attempt)
+    const { clock } = this.#tree
     crashPoint('upload:begins')
     const ref = this.#look.refOf(place)
     const entry = await this.#drive.upload(ref, attempt.name, source, {
@@ -124,11 +126,12 @@ export class Uploads {
       recordAttempt(this.#tree, file, undefined)
       throw new WeiyunError('RESTART_TRANSFER', 'another device has removed the directory')
     }
-    // An entry with our very bytes was there, and one of our removals was on its way to it.
-    if (this.#listings.wasRemoved(entry.id)) {
+    // With the name, it was given the entry of an old file on which a removal of ours was at work.
+    if (this.#listings.isRemovedSince(entry.id, clock)) {
       recordAttempt(this.#tree, file, undefined)
-      throw new WeiyunError('RESTART_TRANSFER', 'we have removed what the service gave us')
+      throw new WeiyunError('RESTART_TRANSFER', 'what the upload ended on was removed meanwhile')
     }
+    const isNew = this.#tree.byRemoteId(entry.id) === undefined
     this.#tree.transaction(() => {
       replaceRemote(this.#tree, file, remoteFile(place, entry))
       file.attempt = undefined
@@ -136,7 +139,7 @@ export class Uploads {
       this.#tree.touch(file)
     })
     crashPoint('upload:recorded')
-    return attempt
+    return { attempt, isNew }
   }
 
   #canGoOn({ attempt }: FileInode, { source }: Snapshot): boolean {
