@@ -320,43 +320,6 @@ t.test('what an upload of its own left under its new name is no conflict', async
   t.same(files(drive), [['b', 'three']])
 })
 
-t.test(
-  'written anew while it is being removed: the upload does not end on what goes',
-  async (t) => {
-    const drive = new MemoryDrive()
-    const vfs = await openVfs(await vfsDir(t), drive)
-    t.teardown(() => vfs.close())
-    await writeNew(vfs, '/a', 'same')
-    await vfs.sync()
-    const asked = Promise.withResolvers<void>()
-    const sent = Promise.withResolvers<void>()
-    const removed = Promise.withResolvers<void>()
-    const remove = drive.remove.bind(drive)
-    drive.remove = async (items) => {
-      asked.resolve()
-      await sent.promise
-      const results = await remove(items)
-      // Once that has been taken in.
-      setImmediate(() => setImmediate(removed.resolve))
-      return results
-    }
-    const upload = drive.upload.bind(drive)
-    drive.upload = async (...args) => {
-      const twin = await upload(...args)
-      sent.resolve()
-      await removed.promise
-      return twin
-    }
-    await vfs.unlink('/a')
-    const removing = vfs.sync()
-    await asked.promise
-    await writeNew(vfs, '/a', 'same')
-    await vfs.sync()
-    await removing
-    t.same(files(drive), [['a', 'same']])
-  },
-)
-
 t.test('a directory is listed while the service moves it', async (t) => {
   const { drive, vfs } = await openDrive(t)
   const key = (path: string): string => drive.dirsByPath().get(path) ?? ''
