@@ -351,11 +351,15 @@ const MARK = `
   PRAGMA user_version = ${STATE_VERSION};
   PRAGMA application_id = ${APPLICATION_ID + STATE_VERSION};`
 
-/** Throws where the two records of it differ: a flipped bit is no newer version. */
+/**
+ * Throws where the two records of it differ: a flipped bit is no newer version. Files without the
+ * second one are new or older.
+ */
 function versionOf(db: DatabaseSync): number {
   const version = Number(db.prepare('PRAGMA user_version').get()?.user_version)
   const id = Number(db.prepare('PRAGMA application_id').get()?.application_id)
-  if (id !== 0 && id !== APPLICATION_ID + version) throw new Error('the version is damaged')
+  const isSound = id === 0 ? version <= STATE_VERSION : id === APPLICATION_ID + version
+  if (!isSound) throw new Error('the version is damaged')
   return version
 }
 
