@@ -162,7 +162,8 @@ export class KernelPages {
     pages.endingMs = Math.max(nowMs, quietMs) + IN_FLIGHT_MS
     if (pages.largerMs === NEVER_MS) return
     if (nowMs < quietMs) {
-      await sleep(quietMs - nowMs)
+      // A timer may be early by a fraction: then the second request would be refused as well.
+      await sleep(quietMs - nowMs + 1)
       throw new VfsError('ESTALE', 'an older version ends here')
     }
     this.#correct(pages)
