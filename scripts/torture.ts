@@ -81,7 +81,10 @@ async function conduct(): Promise<void> {
     // The mount's calls wait in libuv's threads, and the service needs some of its own.
     const env = { ...process.env, UV_THREADPOOL_SIZE: '16' }
     const player = fork(fileURLToPath(import.meta.url), [], { env })
-    for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => player.disconnect())
+    const leave = (): void => {
+      if (player.connected) player.disconnect()
+    }
+    for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, leave)
     const ended = dead(player)
     ended.catch(() => {})
     while (Date.now() < end && left-- > 0 && failures < Number(values.failures)) {
@@ -103,7 +106,7 @@ async function conduct(): Promise<void> {
       failures++
       console.log(`\nFAILED: seed ${options.seed}, ${dialect}\n${result.failure}`)
     }
-    if (player.connected) player.disconnect()
+    leave()
   }
   const report = (): void => console.log(`torture:\n${sums.text(program.points.length)}`)
   const now = setInterval(report, REPORT_MS)

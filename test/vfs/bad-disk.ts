@@ -2,15 +2,11 @@
 import { createHash } from 'node:crypto'
 import { mkdir, rm } from 'node:fs/promises'
 import t, { type Test } from 'tap'
-import { silentLogger } from '../../src/base/log.ts'
-import { BLOCK_SIZE, BlockCache } from '../../src/cache/blocks.ts'
-import { Hasher } from '../../src/cache/hasher.ts'
-import { Space } from '../../src/cache/space.ts'
-import { Checker } from '../../src/vfs/checker.ts'
-import { Fetcher, type Source } from '../../src/vfs/fetcher.ts'
-import { Reader, ReadState } from '../../src/vfs/reader.ts'
-import type { Drive } from '../../src/weiyun/index.ts'
+import { BLOCK_SIZE } from '../../src/cache/blocks.ts'
+import type { Source } from '../../src/vfs/fetcher.ts'
+import { ReadState } from '../../src/vfs/reader.ts'
 import { tempDir } from '../fixtures/cli.ts'
+import { openCache, openReading } from '../fixtures/reading.ts'
 
 const SMALL = Buffer.alloc(3 * BLOCK_SIZE + 5, 'what the drive has')
 const LARGE = Buffer.alloc(20 * BLOCK_SIZE + 5, 'what the drive has')
@@ -19,28 +15,12 @@ function contentOf(bytes: Buffer) {
   return { sha1: createHash('sha1').update(bytes).digest('hex'), size: bytes.length }
 }
 
-const openCache = (dir: string): Promise<BlockCache> => {
-  const space = new Space({ dir, capacity: 2 ** 30, marginBytes: 0 })
-  return BlockCache.open({ dir, log: silentLogger, space })
-}
-
 /** A reader over a cache that has the bytes, as far as it knows. */
 async function openReader(t: Test, dir: string, bytes: Buffer) {
-  const blocks = await openCache(dir)
   async function* read(_dir: unknown, _file: unknown, offset: number, length: number) {
     yield Buffer.from(bytes.subarray(offset, offset + length))
   }
-  const slots = () => 1
-  const drive = { read } as unknown as Drive
-  const fetcher = new Fetcher({ drive, blocks, memoryBytes: 2 ** 26, slots })
-  const hasher = Hasher.start()
-  const checker = new Checker({ fetcher, blocks, hasher, log: silentLogger })
-  const reader = new Reader({ fetcher, blocks, checker, timeoutMs: 60_000, slots })
-  t.teardown(async () => {
-    await fetcher.close()
-    await blocks.close()
-    await hasher.close()
-  })
+  const { blocks, reader } = await openReading(t, dir, read)
   const source = { content: contentOf(bytes), file: {}, dir: () => ({}) } as unknown as Source
   return { blocks, read: () => reader.read(source, new ReadState(), 0, bytes.length) }
 }

@@ -110,16 +110,21 @@ async function sendNew(vfs: Vfs, path: string): Promise<void> {
   await vfs.files.release(fh)
 }
 
-t.test('an upload that was given up does not take what another one makes', async (t) => {
-  const { drive, vfs, sent } = await openWithDoubt(t)
-  await vfs.unlink('/a')
+/** The rest is to be sent while the service has it already and has not said so. */
+async function sendDuringSync(drive: MemoryDrive, vfs: Vfs, path: string): Promise<void> {
   let synced: Promise<void> | undefined
   holdUpload(drive, async () => {
     synced = vfs.sync()
     await sleep(800)
   })
-  await sendNew(vfs, '/a')
+  await sendNew(vfs, path)
   await synced
+}
+
+t.test('an upload that was given up does not take what another one makes', async (t) => {
+  const { drive, vfs, sent } = await openWithDoubt(t)
+  await vfs.unlink('/a')
+  await sendDuringSync(drive, vfs, '/a')
   t.same([...drive.tree().values()].sort(), [SAME, 'theirs'])
   t.equal(sent.length, 2)
 })
@@ -127,13 +132,7 @@ t.test('an upload that was given up does not take what another one makes', async
 t.test('nor does one that goes on elsewhere', async (t) => {
   const { drive, vfs, sent } = await openWithDoubt(t)
   await vfs.rename('/a', '/b', 0)
-  let synced: Promise<void> | undefined
-  holdUpload(drive, async () => {
-    synced = vfs.sync()
-    await sleep(800)
-  })
-  await sendNew(vfs, '/a')
-  await synced
+  await sendDuringSync(drive, vfs, '/a')
   t.same([...drive.tree().values()].sort(), [SAME, SAME, 'theirs'])
   t.equal(sent.length, 2)
 })

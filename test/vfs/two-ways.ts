@@ -4,15 +4,11 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import t, { type Test } from 'tap'
-import { silentLogger } from '../../src/base/log.ts'
-import { BLOCK_SIZE, BlockCache, type ContentId } from '../../src/cache/blocks.ts'
-import { Hasher } from '../../src/cache/hasher.ts'
-import { Space } from '../../src/cache/space.ts'
-import { Checker } from '../../src/vfs/checker.ts'
-import { Fetcher, type Source } from '../../src/vfs/fetcher.ts'
-import { Reader, ReadState } from '../../src/vfs/reader.ts'
-import type { Drive } from '../../src/weiyun/index.ts'
+import { BLOCK_SIZE, type ContentId } from '../../src/cache/blocks.ts'
+import type { Source } from '../../src/vfs/fetcher.ts'
+import { type Reader, ReadState } from '../../src/vfs/reader.ts'
 import { tempDir } from '../fixtures/cli.ts'
+import { openReading } from '../fixtures/reading.ts'
 
 const SMALL = 3 * BLOCK_SIZE + 5
 const LARGE = 40 * BLOCK_SIZE + 5
@@ -29,8 +25,6 @@ interface Rig {
 /** `onBlock` is waited for before the service sends that block, each with a wrong bit. */
 async function openRig(t: Test, size: number, onBlock: (n: number) => Promise<void>): Promise<Rig> {
   const dir = await tempDir(t)
-  const space = new Space({ dir, capacity: 2 ** 30, marginBytes: 0 })
-  const blocks = await BlockCache.open({ dir: join(dir, 'cache'), log: silentLogger, space })
   const bytes = Buffer.alloc(size, 'what we sent')
   async function* read(_dir: unknown, _file: unknown, offset: number, length: number) {
     for (let at = offset; at < offset + length; at += BLOCK_SIZE) {
@@ -40,17 +34,7 @@ async function openRig(t: Test, size: number, onBlock: (n: number) => Promise<vo
       yield block
     }
   }
-  const drive = { read } as unknown as Drive
-  const slots = () => 1
-  const fetcher = new Fetcher({ drive, blocks, memoryBytes: 2 ** 26, slots })
-  const hasher = Hasher.start()
-  const checker = new Checker({ fetcher, blocks, hasher, log: silentLogger })
-  const reader = new Reader({ fetcher, blocks, checker, timeoutMs: 60_000, slots })
-  t.teardown(async () => {
-    await fetcher.close()
-    await blocks.close()
-    await hasher.close()
-  })
+  const { blocks, checker, reader } = await openReading(t, join(dir, 'cache'), read)
   const content = { sha1: createHash('sha1').update(bytes).digest('hex'), size }
   const adopt = async (): Promise<void> => {
     const path = join(dir, 'staged')

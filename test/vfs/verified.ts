@@ -3,16 +3,11 @@ import { createHash } from 'node:crypto'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { silentLogger } from '../../src/base/log.ts'
-import { BlockCache } from '../../src/cache/blocks.ts'
 import { digestsOf } from '../../src/cache/digest.ts'
-import { Hasher } from '../../src/cache/hasher.ts'
-import { Space } from '../../src/cache/space.ts'
-import { Checker } from '../../src/vfs/checker.ts'
-import { Fetcher, type Source } from '../../src/vfs/fetcher.ts'
-import { Reader, ReadState } from '../../src/vfs/reader.ts'
-import type { Drive } from '../../src/weiyun/index.ts'
+import type { Source } from '../../src/vfs/fetcher.ts'
+import { ReadState } from '../../src/vfs/reader.ts'
 import { tempDir } from '../fixtures/cli.ts'
+import { openReading } from '../fixtures/reading.ts'
 
 const BYTES = Buffer.from('ten bytes.')
 const WRONG = Buffer.from('ten bits!!')
@@ -21,23 +16,11 @@ const SOURCE = { content: CONTENT, file: {}, dir: () => ({}) } as unknown as Sou
 
 /** The answers of the service, the last of them for ever. */
 async function openReader(t: Test, dir: string, ...answers: ('right' | 'wrong')[]) {
-  const space = new Space({ dir, capacity: 2 ** 30, marginBytes: 0 })
-  const blocks = await BlockCache.open({ dir, log: silentLogger, space })
   async function* read() {
     const answer = answers.length > 1 ? answers.shift() : answers[0]
     yield Buffer.from(answer === 'right' ? BYTES : WRONG)
   }
-  const drive = { read } as unknown as Drive
-  const slots = () => 1
-  const fetcher = new Fetcher({ drive, blocks, memoryBytes: 2 ** 26, slots })
-  const hasher = Hasher.start()
-  const checker = new Checker({ fetcher, blocks, hasher, log: silentLogger })
-  const reader = new Reader({ fetcher, blocks, checker, timeoutMs: 60_000, slots })
-  t.teardown(async () => {
-    await fetcher.close()
-    await blocks.close()
-    await hasher.close()
-  })
+  const { blocks, fetcher, checker, reader } = await openReading(t, dir, read)
   const readAll = async () => `${await reader.read(SOURCE, new ReadState(), 0, CONTENT.size)}`
   return { blocks, fetcher, checker, readAll }
 }
