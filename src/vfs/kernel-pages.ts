@@ -100,7 +100,7 @@ export class KernelPages {
   /** The kernel has been told that what was at `from`, or below it, is at `to`. */
   rename(from: string, to: string, isDir: boolean): void {
     const inside = (top: string): string[] => (isDir ? this.#below(top) : [top])
-    for (const path of inside(to)) this.remove(path)
+    for (const path of inside(to)) this.#forget(path)
     for (const path of inside(from)) {
       for (const kept of [this.#open, this.#closed]) {
         const pages = kept.get(path)
@@ -110,14 +110,6 @@ export class KernelPages {
         kept.set(pages.path, pages)
       }
     }
-  }
-
-  /** The kernel has been told that nothing is at `path` any more. */
-  remove(path: string): void {
-    const pages = this.#open.get(path)
-    if (pages !== undefined) pages.path = undefined
-    this.#open.delete(path)
-    this.#closed.delete(path)
   }
 
   /**
@@ -183,6 +175,14 @@ export class KernelPages {
     if (pages.handles === 0 || file.stagedId !== undefined) return file.size
     if (file.size > pages.size) pages.largerMs = performance.now()
     return Math.max(file.size, pages.size)
+  }
+
+  /** Something else takes the path. */
+  #forget(path: string): void {
+    const pages = this.#open.get(path)
+    if (pages !== undefined) pages.path = undefined
+    this.#open.delete(path)
+    this.#closed.delete(path)
   }
 
   #below(dir: string): string[] {

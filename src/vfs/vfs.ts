@@ -309,8 +309,8 @@ export class Vfs {
     this.#checkWritable()
     const inode = await this.#paths.resolve(path)
     if (inode.kind === 'dir') throw new VfsError('EISDIR', 'is a directory')
-    if (!this.#paths.hidden.delete(baseName(path))) await this.#unlink(inode)
-    this.#pages.remove(path)
+    if (this.#paths.hidden.delete(baseName(path))) return
+    await this.#unlink(inode)
   }
 
   async rmdir(path: string): Promise<void> {

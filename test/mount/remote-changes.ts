@@ -121,11 +121,16 @@ mountTest(t, 'the kernel keeps the pages of a version, and drops them with it', 
     prepare: (admin) => admin.put({ path: 'film', size: 2 * MiB, seed: 7 }),
   })
   // Opens the file, as any reader would, and asks the kernel what it still has of it.
-  const kept = async (): Promise<number> => Number(await rig.run('fincore -nbo RES film'))
+  const kept = async (path = 'film'): Promise<number> =>
+    Number(await rig.run('fincore -nbo RES "$1"', path))
   t.equal(await kept(), 0)
   await rig.run('cat film')
   t.equal(await kept(), 2 * MiB)
   t.equal(await kept(), 2 * MiB, 'and whoever opens it does not drop them')
+  await rig.run('mkdir dir; mv film dir/film; mv dir moved')
+  t.equal(await kept('moved/film'), 2 * MiB, 'nor does who moves it, or what holds it')
+  await rig.run('mv moved/film film')
+  await rig.sync()
   await rig.admin.put({ path: 'film', size: 2 * MiB, seed: 8 })
   await rig.refresh()
   t.equal(await kept(), 0)

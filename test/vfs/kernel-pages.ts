@@ -54,25 +54,33 @@ t.test('pages are kept for the version that they are of', async (t) => {
   kernel.spoiled++
   t.same(kernel.visit('/file', file), DROP, 'the same, of which bytes proved wrong')
   t.same(kernel.visit('/file', fileOf(version('c', 10))), DROP, 'another file at the path')
+  kernel.visit('/file', fileOf({ ...version('', 10), id: 'one' }))
+  t.same(kernel.visit('/file', fileOf({ ...version('', 10), id: 'two' })), DROP, 'without hashes')
   t.same(kernel.visit('/other', file), DROP, 'the file at another path, as another device moved it')
 })
 
-t.test('pages go with a path that is renamed here, and end with it', async (t) => {
-  const kernel = new Kernel()
-  const file = fileOf(version('a', 10))
-  const other = fileOf(version('b', 10))
-  kernel.visit('/dir/file', file)
-  kernel.visit('/to', other)
-  kernel.pages.rename('/dir/file', '/to', false)
-  t.same(kernel.visit('/to', file), KEEP)
-  t.same(kernel.visit('/dir/file', file), DROP)
-  kernel.pages.rename('/dir', '/new', true)
-  t.same(kernel.visit('/new/file', file), KEEP)
-  const { close } = kernel.open('/new/file', file)
-  kernel.pages.remove('/new/file')
-  close()
-  t.same(kernel.visit('/new/file', file), DROP)
-})
+t.test(
+  'pages go with a path that is renamed here, and end with what takes its place',
+  async (t) => {
+    const kernel = new Kernel()
+    const file = fileOf(version('a', 10))
+    const other = fileOf(version('b', 10))
+    kernel.visit('/dir/file', file)
+    kernel.visit('/to', other)
+    kernel.pages.rename('/dir/file', '/to', false)
+    t.same(kernel.visit('/to', file), KEEP)
+    t.same(kernel.visit('/dir/file', file), DROP)
+    kernel.pages.rename('/dir', '/new', true)
+    t.same(kernel.visit('/new/file', file), KEEP)
+    const replaced = kernel.open('/other', other)
+    kernel.pages.rename('/new/file', '/other', false)
+    replaced.close()
+    t.same(kernel.visit('/other', file), KEEP, 'who has the replaced one open does not count')
+    kernel.visit('/full/left', other)
+    kernel.pages.rename('/new', '/full', true)
+    t.same(kernel.visit('/full/left', other), DROP)
+  },
+)
 
 t.test('two versions, and two files, do not share pages', async (t) => {
   for (const isOther of [false, true]) {

@@ -354,3 +354,67 @@ t.test('a directory is listed while the service moves it', async (t) => {
   t.same(await names, ['file'])
   await sent
 })
+
+t.test(
+  "another device's older file with our name and bytes is not what an upload left",
+  async (t) => {
+    const drive = new MemoryDrive()
+    const vfs = await openVfs(await vfsDir(t), drive)
+    t.teardown(() => vfs.close())
+    await vfs.readdir('/')
+    drive.put('main', 'file', 'the same')
+    const list = drive.list.bind(drive)
+    drive.list = async (dir, options) => {
+      const listing = await list(dir, options)
+      if (listing === 'unchanged') return listing
+      const entries = listing.entries.map((entry) => ({
+        ...entry,
+        ctimeMs: entry.ctimeMs - 3600_000,
+      }))
+      return { ...listing, entries }
+    }
+    const failed = Promise.withResolvers<void>()
+    drive.fault = (command) => {
+      if (command !== 'upload') return undefined
+      failed.resolve()
+      return 'before'
+    }
+    await writeNew(vfs, '/file', 'the same')
+    const failing = vfs.sync().catch(() => {})
+    await failed.promise
+    await vfs.unlink('/file')
+    await failing
+    drive.fault = () => undefined
+    await vfs.sync()
+    t.same(files(drive), [['file', 'the same']])
+  },
+)
+
+t.test('a directory that is not where we ask, and is seen, is shown as it is known', async (t) => {
+  const drive = new MemoryDrive()
+  drive.mkdir('main', 'dir')
+  const key = drive.dirsByPath().get('dir/') ?? ''
+  drive.put(key, 'file', 'known')
+  const vfs = await openVfs(await vfsDir(t), drive, { dirTtlMs: 1 })
+  t.teardown(() => vfs.close())
+  await vfs.readdir('/dir')
+  await sleep(10)
+  drive.list = async (ref) => {
+    throw ref.key === key
+      ? new WeiyunError('NOT_FOUND', 'not there')
+      : new WeiyunError('SERVER', 'nobody can tell')
+  }
+  t.same(
+    (await vfs.readdir('/dir')).map(({ name }) => name),
+    ['file'],
+  )
+})
+
+t.test('what was sent takes its room once', async (t) => {
+  const vfs = await openVfs(await vfsDir(t), new MemoryDrive())
+  t.teardown(() => vfs.close())
+  await writeNew(vfs, '/file', 'x'.repeat(2 ** 20))
+  const before = await vfs.statfs()
+  await vfs.sync()
+  t.same(await vfs.statfs(), before)
+})
