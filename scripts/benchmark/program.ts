@@ -26,8 +26,8 @@ export interface Program {
 export interface Mount {
   readonly point: string
   readonly pid: number
-  /** Returns once the `count` files below `dir` are on the service, whole. */
-  settle(dir: string, count: number): Promise<void>
+  /** Returns once the `count` files below `dir` are on the service, with all `bytes` of them. */
+  settle(dir: string, count: number, bytes: number): Promise<void>
   /** Unmounts, if it is not. What is not on the service by now is left to the caches. */
   unmount(): Promise<void>
 }

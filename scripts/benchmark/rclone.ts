@@ -69,7 +69,11 @@ export class Rclone implements Program {
     this.#mount = {
       point,
       pid: child.pid as number,
-      settle: (dir, count) => waitUntil(async () => (await this.#countFiles(dir)) === count, 200),
+      settle: (dir, count, bytes) =>
+        waitUntil(async () => {
+          const sizes = await this.#sizes(dir)
+          return sizes.length === count && sizes.reduce((sum, size) => sum + size, 0) === bytes
+        }, 200),
       async unmount() {
         if (await isMounted(point)) await run('fusermount3', ['-uz', point])
         await stop(child)
@@ -83,16 +87,12 @@ export class Rclone implements Program {
     await stop(this.#server)
   }
 
-  /**
-   * Files that are there with all their bytes: it makes them empty first, and no file of ours is
-   * that.
-   */
-  async #countFiles(dir: string): Promise<number> {
+  /** Its server makes files empty first, and fills them as the bytes come. */
+  async #sizes(dir: string): Promise<number[]> {
     const entries = await readdir(this.#onService(dir), { recursive: true, withFileTypes: true })
     const files = entries.filter((entry) => entry.isFile())
-    const sizes = await Promise.all(
+    return Promise.all(
       files.map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).size),
     )
-    return sizes.filter((size) => size > 0).length
   }
 }

@@ -43,7 +43,7 @@ export const smallFiles: Row = {
         const cpu = await cpuDuring(mount, async () => {
           allSeconds = await timed(async () => {
             inSeconds = await timed(() => run('cp', ['-r', source, join(mount.point, target)]))
-            await mount.settle(target, scale.smallFiles)
+            await mount.settle(target, scale.smallFiles, scale.smallFiles * SMALL_BYTES)
           })
         })
         note(program.name, 'cp -r in, a file', (inSeconds * 1000) / scale.smallFiles)
@@ -65,7 +65,7 @@ export const rsync: Row = {
         const target = `rsync-${label}`
         const args = ['-a', '--itemize-changes', `${source}/`, join(mount.point, target)]
         await run('rsync', args)
-        await mount.settle(target, count)
+        await mount.settle(target, count, count * SMALL_BYTES)
         const again = async () => {
           const { stdout } = await run('rsync', args)
           return stdout.split('\n').filter((line) => line !== '').length
@@ -103,7 +103,8 @@ export const copyInside: Row = {
           const copied = await timed(() =>
             run('cp', [join(mount.point, ORIGINAL), join(dir, `to-${label}`)]),
           )
-          await mount.settle(`copy`, 1 + Number(label))
+          const files = 1 + Number(label)
+          await mount.settle(`copy`, files, files * bench.scale.bigBytes)
           return copied
         })
         note(program.name, 'cp inside the drive', seconds)

@@ -99,7 +99,7 @@ export class Weiyun implements Program {
       lineOf(child, child.stdout!, /^mounted /),
       complaints.then(([line]) => Promise.reject(new Error(line))),
     ])
-    this.#mount = new WeiyunMount(point, child, (path) => this.#countFiles(path))
+    this.#mount = new WeiyunMount(point, child, (path) => this.#sizes(path))
     return this.#mount
   }
 
@@ -112,13 +112,16 @@ export class Weiyun implements Program {
     await this.#admin('POST', 'files/mkdir', { path })
   }
 
-  async #countFiles(path: string): Promise<number> {
+  /** Of the files that are whole. */
+  async #sizes(path: string): Promise<number[]> {
     const query = new URLSearchParams({ path })
-    const entries = await this.#admin<{ kind: string; state: string }[]>(
+    const entries = await this.#admin<{ kind: string; state: string; size: number }[]>(
       'GET',
       `files/tree?${query}`,
     )
-    return entries.filter(({ kind, state }) => kind === 'file' && state === 'complete').length
+    return entries
+      .filter(({ kind, state }) => kind === 'file' && state === 'complete')
+      .map(({ size }) => size)
   }
 
   async #admin<T>(method: string, path: string, body?: object): Promise<T> {
@@ -134,22 +137,24 @@ export class Weiyun implements Program {
 export class WeiyunMount implements Mount {
   readonly point: string
   readonly #child: ChildProcess
-  readonly #countFiles: (path: string) => Promise<number>
+  readonly #sizes: (path: string) => Promise<number[]>
 
-  constructor(point: string, child: ChildProcess, countFiles: (path: string) => Promise<number>) {
+  constructor(point: string, child: ChildProcess, sizes: (path: string) => Promise<number[]>) {
     this.point = point
     this.#child = child
-    this.#countFiles = countFiles
+    this.#sizes = sizes
   }
 
   get pid(): number {
     return this.#child.pid as number
   }
 
-  async settle(dir: string, count: number): Promise<void> {
+  async settle(dir: string, count: number, bytes: number): Promise<void> {
     await askMount(this.point, { do: 'sync' })
-    const found = await this.#countFiles(dir)
-    if (found !== count) throw new Error(`${found} of ${count} files are on the service`)
+    const sizes = await this.#sizes(dir)
+    const found = sizes.reduce((sum, size) => sum + size, 0)
+    if (sizes.length !== count || found !== bytes)
+      throw new Error(`${sizes.length} of ${count} files are on the service, with ${found} bytes`)
   }
 
   async metrics(): Promise<Metrics> {
