@@ -70,7 +70,8 @@ export class KernelPages {
     const isClean = file.stagedId === undefined
     const content = file.stagedId ?? this.#contentOf(version)
     const known = this.#open.get(path) ?? this.#closed.get(path)
-    const isSame = known?.content === content
+    // Two files without a version have nothing in common.
+    const isSame = known?.content === content && (content !== '' || known.file === file)
     const inUse = known !== undefined && known.handles > 0
     // Who writes is seen by all who have the same file open, whichever version they began with.
     if (inUse && !isSame && (isClean || known.file !== file))
@@ -97,10 +98,18 @@ export class KernelPages {
       this.#correct(pages)
   }
 
+  /** The kernel has been told that the file is gone: what comes there next, it knows nothing of. */
+  remove(path: string): void {
+    const pages = this.#open.get(path)
+    if (pages !== undefined) pages.path = undefined
+    this.#open.delete(path)
+    this.#closed.delete(path)
+  }
+
   /** The kernel has been told that what was at `from`, or below it, is at `to`. */
   rename(from: string, to: string, isDir: boolean): void {
     const inside = (top: string): string[] => (isDir ? this.#below(top) : [top])
-    for (const path of inside(to)) this.#forget(path)
+    for (const path of inside(to)) this.remove(path)
     for (const path of inside(from)) {
       for (const kept of [this.#open, this.#closed]) {
         const pages = kept.get(path)
@@ -175,14 +184,6 @@ export class KernelPages {
     if (pages.handles === 0 || file.stagedId !== undefined) return file.size
     if (file.size > pages.size) pages.largerMs = performance.now()
     return Math.max(file.size, pages.size)
-  }
-
-  /** Something else takes the path. */
-  #forget(path: string): void {
-    const pages = this.#open.get(path)
-    if (pages !== undefined) pages.path = undefined
-    this.#open.delete(path)
-    this.#closed.delete(path)
   }
 
   #below(dir: string): string[] {

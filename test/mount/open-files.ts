@@ -22,6 +22,23 @@ mountTest(t, 'renamed while open: the handle goes on', async (t) => {
   t.equal(await rig.remoteText('dir/newest'), 'first second!')
 })
 
+mountTest(t, 'made where another file had come to, and gone: what is written is read', async (t) => {
+  const rig = await Rig.open(t, { args: ['--write-back', '1h'] })
+  for (const remove of [
+    () => unlink(rig.path('file')),
+    () => rename(rig.path('file'), rig.path('away')),
+  ]) {
+    await writeFile(rig.path('other'), 'other')
+    await rename(rig.path('other'), rig.path('file'))
+    await remove()
+    const handle = await open(rig.path('file'), 'a+')
+    await handle.write('more than that')
+    t.equal((await handle.read(Buffer.alloc(100), 0, 100, 0)).bytesRead, 14)
+    await handle.close()
+    await unlink(rig.path('file'))
+  }
+})
+
 mountTest(t, 'a directory above an open file is renamed', async (t) => {
   const rig = await Rig.open(t, {
     prepare: async (admin) => {

@@ -82,6 +82,20 @@ t.test(
   },
 )
 
+t.test('a removed file, and one that was just made, have left nothing', async (t) => {
+  const kernel = new Kernel()
+  const file = fileOf(version('a', 10))
+  kernel.visit('/file', file)
+  kernel.pages.remove('/file')
+  t.same(kernel.visit('/file', file), DROP)
+
+  const made = (): FileInode => new FileInode(++lastIno, 1, 'file', {})
+  kernel.visit('/made', made())
+  const second = made()
+  t.same(kernel.visit('/made', second), DROP, 'nothing is on the service of either')
+  t.same(kernel.visit('/made', second), KEEP)
+})
+
 t.test('two versions, and two files, do not share pages', async (t) => {
   for (const isOther of [false, true]) {
     const kernel = new Kernel()
