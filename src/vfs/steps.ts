@@ -342,8 +342,8 @@ export class Steps {
       if (isReady) ready.push(inode)
     }
     const items = ready.map((inode) => this.#item(inode))
-    // Before it is tried again, a directory has to be looked into again.
-    const options = { ...this.#background, once: ready.some(({ kind }) => kind === 'dir') }
+    // Before it is tried again, all of it has to be looked at again.
+    const options = { ...this.#background, once: true }
     const errors = items.length === 0 ? [] : await this.#drive.remove(items, options)
     crashPoint('remove:replied')
     for (const [index, inode] of ready.entries()) {

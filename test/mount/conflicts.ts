@@ -272,3 +272,22 @@ mountTest(t, 'what comes into a directory before its removal is repeated, stays'
   await rig.refresh()
   t.equal(await text(rig.path('dir/theirs')), 'theirs')
 })
+
+mountTest(t, 'what is written into a file before its removal is repeated, stays', async (t) => {
+  // Of the two, the dialect whose removals carry no version.
+  const rig = await Rig.open(t, {
+    dialect: 'webapp',
+    prepare: async (admin) => {
+      await admin.put({ path: 'file', ...bytes('old') })
+    },
+  })
+  t.equal(await text(rig.path('file')), 'old')
+  rig.admin.setFaults([{ kind: 'status-503', times: 1, match: 'DiskDirFileBatchDeleteEx' }])
+  await unlink(rig.path('file'))
+  await until(() => rig.admin.faults()[0]?.hits, 'the removal to fail')
+  await rig.admin.put({ path: 'file', ...bytes('theirs') })
+  await rig.sync()
+  t.equal(await rig.remoteText('file'), 'theirs')
+  await rig.refresh()
+  t.equal(await text(rig.path('file')), 'theirs')
+})

@@ -22,7 +22,7 @@ mountTest(t, 'renamed while open: the handle goes on', async (t) => {
   t.equal(await rig.remoteText('dir/newest'), 'first second!')
 })
 
-mountTest(t, 'made where another file had come to, and gone: what is written is read', async (t) => {
+mountTest(t, 'made where another file had come to and gone: it can be read', async (t) => {
   const rig = await Rig.open(t, { args: ['--write-back', '1h'] })
   for (const remove of [
     () => unlink(rig.path('file')),

@@ -9,6 +9,7 @@ import type { Lanes } from '../lanes.ts'
 import { RETS_ALREADY_THERE } from '../retcode.ts'
 import { type Command, refusal, type WebappClient } from './client.ts'
 import * as decode from './decode.ts'
+import { askHashes } from './locate.ts'
 import { listWhole } from './pages.ts'
 
 const SERVICE = 'weiyunQdiskClient'
@@ -127,6 +128,11 @@ export class WebappCommands {
       return true as const
     }
     await this.#lanes.ask('commands', call, work, recover)
+  }
+
+  /** See `askHashes`. */
+  async hashes(files: Parameters<typeof askHashes>[1], call: Call) {
+    return this.#lanes.ask('commands', call, () => askHashes(this.#client, files, call))
   }
 
   /** Removes a batch; what is not found there is NOT_FOUND. */

@@ -1,13 +1,14 @@
-// DiskFileBatchDownload: from a file to the address of its bytes and the cookie that opens it
-// (protocol notes, webapp 6).
+// DiskFileBatchDownload: from a file to the address of its bytes and the cookie that opens it, and
+// to the hash of what it holds by now (protocol notes, webapp 6).
 import type { Call } from '../call.ts'
 import type { DirRef, FileRef } from '../drive.ts'
 import { WeiyunError } from '../errors.ts'
 import { type Fields, itemResult, list, text } from '../fields.ts'
+import { errorCodeOf } from '../retcode.ts'
 import type { DataAddress } from '../transfer/download.ts'
 import { type Command, refusal, type WebappClient } from './client.ts'
 
-const COMMAND: Command = { service: 'weiyunQdiskClient', name: 'DiskFileBatchDownload', cmd: 2402 }
+const LOCATE: Command = { service: 'weiyunQdiskClient', name: 'DiskFileBatchDownload', cmd: 2402 }
 
 /**
  * Asks for the data address of a file. STALE when the service names the hash of another version.
@@ -18,13 +19,12 @@ export async function resolveData(
   file: FileRef,
   call: Call,
 ): Promise<DataAddress> {
-  const request = { file_list: [{ file_id: file.id, pdir_key: dir.key }], download_type: 0 }
-  const body = await client.command(COMMAND, request, call)
+  const body = await client.command(LOCATE, locateRequest([{ dir, file }]), call)
   const [item] = list(body, 'file_list')
   if (item === undefined) throw new WeiyunError('BAD_REPLY', 'no address for the download')
   const ret = itemResult(item, 'retcode')
-  if (ret !== 0) throw refusal(COMMAND.name, ret, { isBatch: false })
-  const sha1 = text(item, 'file_sha')?.toLowerCase()
+  if (ret !== 0) throw refusal(LOCATE.name, ret, { isBatch: false })
+  const sha1 = hashIn(item)
   if (sha1 && file.sha1 && sha1 !== file.sha1) {
     throw new WeiyunError('STALE', 'the file has another version by now')
   }
@@ -32,6 +32,35 @@ export async function resolveData(
   const cookie = cookieIn(item)
   // Redirects lead on to other data servers, which want to see it too.
   return { url, headers: () => ({ ...client.pageHeaders, ...(cookie && { cookie }) }) }
+}
+
+/**
+ * The hash that the service has of each file by now, by id: undefined for a file that is not there,
+ * and nothing for one of which it does not tell.
+ */
+export async function askHashes(
+  client: WebappClient,
+  files: readonly { readonly dir: DirRef; readonly file: FileRef }[],
+  call: Call,
+): Promise<Map<string, string | undefined>> {
+  const hashes = new Map<string, string | undefined>()
+  const body = await client.command(LOCATE, locateRequest(files), call)
+  for (const item of list(body, 'file_list')) {
+    const [id, hash, ret] = [text(item, 'file_id'), hashIn(item), itemResult(item, 'retcode')]
+    if (id === undefined) continue
+    if (ret === 0 && hash) hashes.set(id, hash)
+    else if (errorCodeOf(ret, { isBatch: false }) === 'NOT_FOUND') hashes.set(id, undefined)
+  }
+  return hashes
+}
+
+function locateRequest(files: readonly { dir: DirRef; file: FileRef }[]): object {
+  const file_list = files.map(({ dir, file }) => ({ file_id: file.id, pdir_key: dir.key }))
+  return { file_list, download_type: 0 }
+}
+
+function hashIn(item: Fields): string | undefined {
+  return text(item, 'file_sha')?.toLowerCase()
 }
 
 /** By TLS, unless the whole service is reached without. */

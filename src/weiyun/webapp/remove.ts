@@ -1,5 +1,6 @@
 // Removing any number of entries, each in the version that was meant (protocol notes, webapp 5).
-// The command carries no version, so the directories of files are looked at first.
+// The command carries no version, so files are looked at first, by their hashes where they have any
+// and else in their directories.
 import { removeBatches } from '../batches.ts'
 import type { Call } from '../call.ts'
 import type { Entry, FileRef, ItemError, Limits, RemoveItem } from '../drive.ts'
@@ -19,7 +20,7 @@ export async function removeEntries(
   { batchDeleteFilesMax, batchDeleteDirsMax }: Limits,
   call: Call,
 ): Promise<ItemError[]> {
-  const refused = await findRefused(views, items, call)
+  const refused = await findRefused(commands, views, items, call)
   const ofKind = (kind: 'file' | 'dir') =>
     items.filter((item) => item.entry.kind === kind && !refused.has(item))
   const batches = [
@@ -36,12 +37,19 @@ export async function removeEntries(
 
 /** Files that must stay, with the reason: STALE, or that nobody could look. */
 async function findRefused(
+  commands: WebappCommands,
   views: Views,
   items: readonly RemoveItem[],
   call: Call,
 ): Promise<Map<RemoveItem, Error>> {
-  const files = items.filter(({ entry }) => entry.kind === 'file')
   const refused = new Map<RemoveItem, Error>()
+  const byHash = items.filter(({ entry }) => entry.kind === 'file' && entry.sha1)
+  const told = await Promise.all(
+    cut(byHash, BATCH_ITEMS_MAX).map((batch) => lookAtHashes(commands, batch, refused, call)),
+  )
+  const isTold = new Set(told.flat())
+  const others = items.filter((item) => item.entry.kind === 'file' && !isTold.has(item))
+  const byDir = Map.groupBy(others, ({ dir }) => dir.key)
   const look = async (inDir: readonly RemoveItem[]) => {
     const found = await entriesIn(views, inDir, call)
     for (const item of inDir) {
@@ -49,9 +57,32 @@ async function findRefused(
       if (error !== undefined) refused.set(item, error)
     }
   }
-  const byDir = Map.groupBy(files, ({ dir }) => dir.key)
   await Promise.all([...byDir.values()].map(look))
   return refused
+}
+
+/**
+ * One request, however large the directories are. Returns the files of which the service told a
+ * hash, or that they are gone.
+ */
+async function lookAtHashes(
+  commands: WebappCommands,
+  items: readonly RemoveItem[],
+  refused: Map<RemoveItem, Error>,
+  call: Call,
+): Promise<RemoveItem[]> {
+  const files = items.flatMap(({ dir, entry }) =>
+    entry.kind === 'file' ? [{ dir, file: entry }] : [],
+  )
+  const hashes = await commands.hashes(files, call).catch(toError)
+  if (hashes instanceof Error) return []
+  return items.filter((item) => {
+    const { entry } = item
+    if (entry.kind === 'dir' || !hashes.has(entry.id)) return false
+    const hash = hashes.get(entry.id)
+    if (hash !== undefined && hash !== entry.sha1) refused.set(item, anotherVersion())
+    return true
+  })
 }
 
 async function entriesIn(
@@ -59,14 +90,13 @@ async function entriesIn(
   [item]: readonly RemoveItem[],
   call: Call,
 ): Promise<Map<string, Entry> | WeiyunError> {
-  const entries = item === undefined ? [] : await views.recent(item.dir, call).catch(toError)
-  if (entries instanceof Error) return entries
-  return new Map(entries.map((entry) => [idOf(entry), entry]))
+  const entries = item === undefined ? [] : await views.fresh(item.dir, call).catch(toError)
+  if (!(entries instanceof Error)) return new Map(entries.map((entry) => [idOf(entry), entry]))
+  // The command will say so.
+  return entries.code === 'NOT_FOUND' ? new Map() : entries
 }
 
-function toError(error: unknown): readonly Entry[] | WeiyunError {
-  // The command will say so.
-  if (isWeiyunError(error, 'NOT_FOUND')) return []
+function toError(error: unknown): WeiyunError {
   if (!isWeiyunError(error) || ['SESSION_EXPIRED', 'ABORTED'].includes(error.code)) throw error
   return error
 }
@@ -75,6 +105,10 @@ function staleness({ entry }: RemoveItem, found: ReadonlyMap<string, Entry>): Er
   if (entry.kind === 'dir') return undefined
   const there = found.get(entry.id)
   if (there === undefined || (there.kind === 'file' && isVersion(there, entry))) return undefined
+  return anotherVersion()
+}
+
+function anotherVersion(): WeiyunError {
   return new WeiyunError('STALE', 'the file has another version by now')
 }
 

@@ -349,12 +349,41 @@ t.test('removing another version', async (t) => {
   const { service, drive } = await withFakeWebapp(t)
   service.on(CMD.list, listing([fileItem({ file_version: '18' })]))
   t.match(await drive.remove([FILE_ITEM]), [{ code: 'STALE' }])
-  const same = { ...FILE, sha1: 'aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d' }
+  service.on(CMD.list, listing([fileItem()])).on(CMD.remove, json({}))
+  t.strictSame(await drive.remove([FILE_ITEM]), [undefined], 'what was seen before is not believed')
+})
+
+t.test('removing another content', async (t) => {
+  const { service, drive } = await withFakeWebapp(t)
+  const sha1 = 'aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d'
+  const item = { dir: SUB, entry: { ...FILE, sha1 } }
+  const told = (file: object) => json({ file_list: [{ file_id: FILE.id, ...file }] })
+  service.on(CMD.download, told({ retcode: 0, file_sha: '0'.repeat(40) }))
+  t.match(await drive.remove([item]), [{ code: 'STALE' }])
+  t.strictSame(service.names, [CMD.download])
+  const [asked] = service.seen
+  t.strictSame(asked && sent(asked).body, {
+    file_list: [{ file_id: FILE.id, pdir_key: SUB.key }],
+    download_type: 0,
+  })
+
+  service.on(CMD.download, told({ retcode: '0', file_sha: sha1.toUpperCase() }))
   service.on(CMD.remove, json({}))
-  t.strictSame(await drive.remove([{ dir: SUB, entry: same }]), [undefined], 'the same content')
-  const other = { ...FILE, version: '18', sha1: '0'.repeat(40) }
-  t.match(await drive.remove([{ dir: SUB, entry: other }]), [{ code: 'STALE' }])
-  t.equal(service.names.filter((name) => name === CMD.list).length, 1, 'one look for all')
+  t.strictSame(await drive.remove([item]), [undefined], 'the version may be another')
+  service.on(CMD.download, told({ retcode: 1020 })).on(CMD.remove, json({}))
+  t.strictSame(await drive.remove([item]), [undefined], 'that it is gone, the command may say')
+
+  const changed = listing([fileItem({ file_sha: '0'.repeat(40) })])
+  for (const answer of [
+    told({ retcode: 1052 }),
+    told({ retcode: 0 }),
+    json({}),
+    json({}, 190049),
+  ]) {
+    service.on(CMD.download, answer).on(CMD.list, changed)
+    t.match(await drive.remove([item]), [{ code: 'STALE' }], 'the listing tells')
+  }
+  t.equal(service.names.filter((name) => name === CMD.list).length, 4, 'and nothing else')
 })
 
 t.test('removing where nobody can look, or nothing is left', async (t) => {
