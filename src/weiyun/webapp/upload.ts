@@ -119,13 +119,15 @@ export class WebappUploads {
     const { call } = target
     let isFirst = target.replaces === undefined && earlier === undefined
     const begin = async () => {
+      // Hashing comes first: what a look has shown is soon over.
+      const known = await states.of(source, call)
       // Nobody has the name as far as the caller knows, and a clash does no harm: no need to look.
       const plan: Plan = isFirst
         ? { fileExist: FILE_EXIST.RENAME }
         : await this.#plan(target, earlier?.id, earlier !== undefined)
       isFirst = false
       if ('entry' in plan) return plan
-      const answer = await this.#announce(target, await states.of(source, call), plan.fileExist)
+      const answer = await this.#announce(target, known, plan.fileExist)
       if ('entry' in answer) return answer
       const { announced } = answer
       if (announced.isComplete) return { entry: await this.#entry(target, announced) }
@@ -155,11 +157,11 @@ export class WebappUploads {
       const progress = (sent: number) => onProgress?.(sent)
       const outcome = await pieces.send(announced, source, target.call, progress)
       if (outcome === 'complete') return this.#sentEntry(target, announced)
+      if (outcome === 'lost') states.forget(source)
+      const known = await states.of(source, target.call)
       const plan = await this.#plan(target, announced.id, false)
       if ('entry' in plan) return plan.entry
       if (outcome === 'ended') break
-      states.forget(source)
-      const known = await states.of(source, target.call)
       const answer = await this.#announce(target, known, plan.fileExist)
       if ('entry' in answer) return answer.entry
       if (answer.announced.isComplete) return this.#entry(target, answer.announced)

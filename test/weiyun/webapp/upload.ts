@@ -533,7 +533,9 @@ t.test('a file that changes while it is uploaded', async (t) => {
   await t.rejects(upload(source), { code: 'CORRUPT' })
   await writeFile(path, 'hel')
   await t.rejects(upload(source), { code: 'CORRUPT' })
-  t.strictSame(service.names, [], 'nothing was sent')
+  const replaces = { id: 'old-id', version: '17', name: 'f', size: 5 }
+  await t.rejects(upload(source, { replaces }), { code: 'CORRUPT' })
+  t.strictSame(service.names, [], 'nothing was sent, and nothing looked at before it was hashed')
 
   // It changes later: what the service refuses is hashed anew, and then it shows.
   await writeFile(path, HELLO)
