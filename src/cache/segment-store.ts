@@ -137,7 +137,8 @@ export class SegmentStore {
   /** Takes over a file that holds the whole content (see `BlockCache.adopt`). */
   async adopt(content: ContentId, path: string, start: number, crcs: Uint32Array): Promise<void> {
     const key = contentKey(content)
-    if (this.#off || key === undefined) return
+    // Of an empty file nothing is ever asked for.
+    if (this.#off || key === undefined || content.size === 0) return
     const segment = Segment.create(content, key, WHOLE, start)
     try {
       const end = start + content.size

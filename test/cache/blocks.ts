@@ -297,6 +297,8 @@ t.test('adopts nothing that does not fit, and says nothing', async (t) => {
   const content = contentOf('mine', BLOCK_SIZE)
   await cache.adopt(content, join(dir, 'short'), 0, content.crcs)
   await cache.adopt(content, join(dir, 'missing'), 0, content.crcs)
+  const empty = contentOf('empty', 0)
+  await cache.adopt(empty, join(dir, 'short'), 0, empty.crcs)
   await writeFile(join(dir, 'staged'), content.bytes)
   const target = join(
     dir,
