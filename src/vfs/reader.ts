@@ -13,7 +13,7 @@ import { type Fetcher, type Owner, type Source, wasGivenUp } from './fetcher.ts'
 const MiB = 1024 * 1024
 /** Files up to this size are fetched whole and checked before a byte of them is shown. */
 const WHOLE_BYTES_MAX = MiB
-/** What a first read, or the first after a jump, fetches at least. */
+/** What a first read fetches at least. */
 const WINDOW_BYTES_MIN = 128 * 1024
 /** Read-ahead of one handle at its fastest: two rounds of ranges for every slot. */
 const WINDOW_BYTES_MAX = 160 * MiB
@@ -176,9 +176,10 @@ export class Reader {
   #plan(source: Source, state: ReadState, offset: number, end: number): void {
     const first = Math.floor(offset / BLOCK_SIZE)
     const last = Math.ceil(end / BLOCK_SIZE)
-    this.#advance(state, offset, end)
+    const isJump = this.#advance(state, offset, end)
     const atRandom = state.jumps >= JUMPS_MAX && state.run < CALM_BYTES
-    if (atRandom) {
+    // Read-ahead begins with the read after that: cut by another jump it costs a connection.
+    if (isJump || atRandom) {
       this.#fetcher.fetch(source, first, last)
       return
     }
@@ -217,7 +218,8 @@ export class Reader {
     }
   }
 
-  #advance(state: ReadState, offset: number, end: number): void {
+  /** True for a jump. */
+  #advance(state: ReadState, offset: number, end: number): boolean {
     const near =
       offset >= state.next - SKIP_BYTES_MAX &&
       offset <= Math.max(state.next + SKIP_BYTES_MAX, state.frontier)
@@ -225,13 +227,14 @@ export class Reader {
       state.run += Math.max(0, end - Math.max(offset, state.next))
       state.next = Math.max(state.next, end)
       if (state.run >= CALM_BYTES) state.jumps = 0
-      return
+      return false
     }
     state.jumps++
     state.run = 0
     state.next = end
     state.frontier = end
     this.#fetcher.cancel(state)
+    return true
   }
 
   /** Read-ahead must not push its own blocks out of the cache before they are read. */
