@@ -14,7 +14,7 @@ import { stopSignal } from './signals.ts'
  * A process that lives for weeks: 24 MiB for young objects, not the 128 that Node keeps; and old
  * ones are not looked through each time that some MiB of buffers have passed by.
  */
-const NODE_OPTIONS = ['--max-semi-space-size=8', '--initial-old-space-size=128']
+const NODE_OPTIONS = ['--max-semi-space-size=8', '--initial-old-space-size=64']
 /** Tells the child whom it has to answer to. Not an option: `ps` shows what the user typed. */
 const MARK = 'WEIYUN_MOUNT_BACKGROUND'
 
