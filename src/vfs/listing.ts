@@ -17,7 +17,6 @@ import type { DirInode, FileInode, Inode } from './inode.ts'
 import { labelled, sideName, toShown } from './names.ts'
 import { remoteFile } from './remote.ts'
 import { isMisplaced, type Tree } from './tree.ts'
-import { Twins } from './twins.ts'
 
 /**
  * After a failed revalidation, what is known is served this long before the service is asked
@@ -50,8 +49,6 @@ export class Listings {
   #closed = false
   /** Clock of the tree at which we removed an id. */
   readonly #removed = new Map<string, number>()
-  /** What our uploads made twice is seen here first. */
-  readonly twins = new Twins()
   /** Called with the outcome of every listing: `undefined` is success. */
   onOutcome: (error: unknown) => void = () => {}
   /** Called when the service has a file whose unsaved bytes are lost. */
@@ -235,11 +232,6 @@ export class Listings {
         continue
       }
       if (inode === undefined && tree.isAttempted(dir, entry)) {
-        raced = true
-        continue
-      }
-      if (inode === undefined && this.twins.has(dir, entry)) {
-        tree.bury(remoteFile(dir, entry))
         raced = true
         continue
       }

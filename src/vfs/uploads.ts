@@ -4,9 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { crashPoint } from '../base/crash.ts'
 import {
   type CallOptions,
+  CLOCK_SKEW_MS,
   type Drive,
   type Entry,
   type FileEntry,
+  isMadeFor,
   WeiyunError,
 } from '../weiyun/index.ts'
 import { isErrno } from './error.ts'
@@ -15,8 +17,10 @@ import type { Listings } from './listing.ts'
 import { LATE_MS, type Look } from './look.ts'
 import { type Content, isContent, recordAttempt, remoteFile, replaceRemote } from './remote.ts'
 import type { Tree } from './tree.ts'
-import { isOf } from './twins.ts'
 import type { Snapshot, Writer } from './writer.ts'
+
+/** Entries of one upload that the service took twice are made within this time. */
+const TWICE_MS = 2_000
 
 export interface UploadsOptions {
   tree: Tree
@@ -74,28 +78,28 @@ export class Uploads {
       if (file.parent !== dir.ino) return
       this.#settleShadow(file, dir, snapshot)
       const old = file.remote
-      const isNew =
+      const made =
         old === undefined || !isContent(old, snapshot.source)
           ? await this.#transfer(file, dir, snapshot, signal)
-          : false
+          : undefined
       const sent = file.remote
       if (sent === undefined) return
       // A new file under its own name is as good as its reply. Anything else is looked at before
       // the old version, or our copy of the bytes, may go.
-      const plain = old === undefined && isNew && sent.name === this.#tree.serviceName(file)
-      if (!plain) await this.#confirm(file, snapshot)
+      const isNew = old === undefined && made?.isNew === true
+      const plain = isNew && sent.name === this.#tree.serviceName(file)
+      if (!plain) await this.#confirm(file, snapshot, made?.attempt)
       crashPoint('upload:confirmed')
       if (snapshot.unchanged()) await this.#writer.finish(file, snapshot)
     })
   }
 
-  /** Returns whether the service made an entry for it that nobody here knew. */
   async #transfer(
     file: FileInode,
     dir: DirInode,
     { source }: Snapshot,
     signal: AbortSignal,
-  ): Promise<boolean> {
+  ): Promise<{ attempt: UploadAttempt; isNew: boolean }> {
     await this.#writer.rescue(file)
     const { sha1, size } = source
     const begun = { parent: dir.ino, name: this.#tree.serviceName(file), sha1, size }
@@ -128,7 +132,6 @@ export class Uploads {
       throw new WeiyunError('RESTART_TRANSFER', 'what the upload ended on was removed meanwhile')
     }
     const isNew = this.#tree.byRemoteId(entry.id) === undefined
-    this.#listings.twins.note(attempt, entry)
     this.#tree.transaction(() => {
       replaceRemote(this.#tree, file, remoteFile(place, entry))
       file.attempt = undefined
@@ -136,7 +139,7 @@ export class Uploads {
       this.#tree.touch(file)
     })
     crashPoint('upload:recorded')
-    return isNew
+    return { attempt, isNew }
   }
 
   #canGoOn({ attempt }: FileInode, { source }: Snapshot): boolean {
@@ -186,7 +189,11 @@ export class Uploads {
   }
 
   /** The listing, not the reply, says that the service has our bytes. */
-  async #confirm(file: FileInode, { source }: Snapshot): Promise<void> {
+  async #confirm(
+    file: FileInode,
+    { source }: Snapshot,
+    attempt: UploadAttempt | undefined,
+  ): Promise<void> {
     const remote = file.remote
     const dir = remote === undefined ? undefined : this.#tree.get(remote.parent)
     if (remote === undefined) return
@@ -198,7 +205,7 @@ export class Uploads {
       (one): one is FileEntry => one.kind === 'file' && one.id === remote.id,
     )
     if (entry?.complete && isContent(entry, source)) {
-      this.#buryTwins(dir, listing.entries)
+      if (attempt !== undefined) this.#buryTwins(dir, entry, attempt, listing.entries)
       return
     }
     this.#unconfirmed(file)
@@ -214,13 +221,19 @@ export class Uploads {
   }
 
   /** What the service made of one upload when it took it twice, of which no reply tells. */
-  #buryTwins(dir: DirInode, entries: readonly Entry[]): void {
+  #buryTwins(
+    dir: DirInode,
+    made: FileEntry,
+    attempt: UploadAttempt,
+    entries: readonly Entry[],
+  ): void {
     for (const entry of entries) {
-      if (!this.#listings.twins.has(dir, entry)) continue
+      if (entry.kind !== 'file' || !entry.complete || !isOf(attempt, entry)) continue
+      const isOfThatTime = Math.abs(entry.ctimeMs - made.ctimeMs) <= TWICE_MS
       // Another file of ours with the same bytes may be on its way just now.
       const isOther =
         this.#tree.byRemoteId(entry.id) !== undefined || this.#tree.isAttempted(dir, entry)
-      if (!isOther) this.#tree.bury(remoteFile(dir, entry))
+      if (isOfThatTime && !isOther) this.#tree.bury(remoteFile(dir, entry))
     }
   }
 
@@ -243,4 +256,10 @@ export class Uploads {
     file.remote = remoteFile(dir, shadow)
     this.#tree.touch(file)
   }
+}
+
+/** An entry that an upload made: its bytes, its name or what a clash makes of that, not older. */
+function isOf(attempt: UploadAttempt, entry: FileEntry): boolean {
+  const isNew = entry.ctimeMs > attempt.sinceMs - CLOCK_SKEW_MS
+  return isContent(entry, attempt) && isMadeFor(entry, attempt) && isNew
 }

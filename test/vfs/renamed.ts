@@ -268,31 +268,6 @@ t.test('an upload that the service takes twice leaves one entry', async (t) => {
   ])
 })
 
-t.test('the same, and the reply is that of the first', async (t) => {
-  const drive = new MemoryDrive()
-  const vfs = await openVfs(await vfsDir(t), drive, { dirTtlMs: 0 })
-  t.teardown(() => vfs.close())
-  await vfs.readdir('/')
-  const upload = drive.upload.bind(drive)
-  drive.upload = async (dir, name, source, options) => {
-    const first = await upload(dir, name, source, options)
-    drive.put('main', 'file2026-11-28 1.0.1.txt', 'ours')
-    return first
-  }
-  await writeNew(vfs, '/file.txt', 'ours')
-  await vfs.sync()
-  drive.put('main', 'file2026-11-28 1.0.1 of theirs.txt', 'ours')
-  const seen = (await vfs.readdir('/')).map(({ name }) => name)
-  t.same(seen.sort(), ['file.txt', 'file2026-11-28 1.0.1 of theirs.txt'])
-  await vfs.sync()
-  t.same(
-    files(drive)
-      .map(([name]) => name)
-      .sort(),
-    seen,
-  )
-})
-
 t.test(
   "another device's file with our bytes, and a name that begins like ours, stays",
   async (t) => {
