@@ -249,8 +249,12 @@ export class WriteBack {
 
   #changed(inode: Inode): void {
     this.#wake(inode)
-    if (inode.changedMs !== undefined) this.#schedule(inode, this.#quietLeft(inode))
-    else this.#failures.delete(inode.ino)
+    if (inode.changedMs !== undefined) {
+      // What has failed is tried again as soon as it would have been anyway: nobody hurries it.
+      const failures = this.#failures.get(inode.ino)
+      const latestMs = failures === undefined ? Number.POSITIVE_INFINITY : backOffMs(failures)
+      this.#schedule(inode, Math.min(this.#quietLeft(inode), latestMs))
+    } else this.#failures.delete(inode.ino)
     this.#notify()
   }
 

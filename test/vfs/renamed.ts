@@ -418,3 +418,34 @@ t.test('what was sent takes its room once', async (t) => {
   await vfs.sync()
   t.same(await vfs.statfs(), before)
 })
+
+t.test(
+  'renamed again after the service failed once: nobody waits for the quiet time',
+  async (t) => {
+    const drive = new MemoryDrive()
+    drive.mkdir('main', 'dir')
+    const dir = await vfsDir(t)
+    const first = await openVfs(dir, drive, { writeBackMs: 3_600_000 })
+    await first.readdir('/')
+    await first.rename('/dir', '/other', 0)
+    await first.close()
+    const move = drive.move.bind(drive)
+    let failures = 0
+    drive.move = async (...args) => {
+      if (failures++ === 0) throw new WeiyunError('SERVER', 'busy')
+      return move(...args)
+    }
+    const vfs = await openVfs(dir, drive, { writeBackMs: 3_600_000 })
+    t.teardown(() => vfs.close())
+    while (failures === 0) await sleep(10)
+    await vfs.rename('/other', '/third', 0)
+    const rested = new AbortController()
+    const stuck = sleep(10_000, undefined, rested).then(() => {
+      throw new Error('sync waits')
+    })
+    stuck.catch(() => {})
+    await Promise.race([vfs.sync(), stuck])
+    rested.abort()
+    t.same([...drive.dirsByPath().keys()].sort(), ['', 'third/'])
+  },
+)

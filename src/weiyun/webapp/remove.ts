@@ -1,6 +1,7 @@
 // Removing any number of entries, each in the version that was meant (protocol notes, webapp 5).
 // The command carries no version, so files are looked at first, by their hashes where they have any
 // and else in their directories.
+import PQueue from 'p-queue'
 import { removeBatches } from '../batches.ts'
 import type { Call } from '../call.ts'
 import type { Entry, FileRef, ItemError, Limits, RemoveItem } from '../drive.ts'
@@ -11,6 +12,8 @@ import type { Views } from './views.ts'
 
 /** The front-end's own bound; what more items do is not known (webapp 11). */
 const BATCH_ITEMS_MAX = 10
+/** Batches under way: with more of them, what was looked at would wait for its turn. */
+const BATCHES_MAX = 4
 
 /** See Drive.remove. */
 export async function removeEntries(
@@ -20,45 +23,48 @@ export async function removeEntries(
   { batchDeleteFilesMax, batchDeleteDirsMax }: Limits,
   call: Call,
 ): Promise<ItemError[]> {
-  const refused = await findRefused(commands, views, items, call)
-  const ofKind = (kind: 'file' | 'dir') =>
-    items.filter((item) => item.entry.kind === kind && !refused.has(item))
-  const batches = [
-    ...cut(ofKind('dir'), Math.min(BATCH_ITEMS_MAX, batchDeleteDirsMax)),
-    ...cut(ofKind('file'), Math.min(BATCH_ITEMS_MAX, batchDeleteFilesMax)),
-  ]
-  const errors = await removeBatches(
-    batches,
-    (batch) => commands.remove(batch, call),
-    (dir) => views.fresh(dir, call),
-  )
-  return items.map((item) => refused.get(item) ?? errors.get(item))
-}
-
-/** Files that must stay, with the reason: STALE, or that nobody could look. */
-async function findRefused(
-  commands: WebappCommands,
-  views: Views,
-  items: readonly RemoveItem[],
-  call: Call,
-): Promise<Map<RemoveItem, Error>> {
-  const refused = new Map<RemoveItem, Error>()
-  const byHash = items.filter(({ entry }) => entry.kind === 'file' && entry.sha1)
-  const told = await Promise.all(
-    cut(byHash, BATCH_ITEMS_MAX).map((batch) => lookAtHashes(commands, batch, refused, call)),
-  )
-  const isTold = new Set(told.flat())
-  const others = items.filter((item) => item.entry.kind === 'file' && !isTold.has(item))
-  const byDir = Map.groupBy(others, ({ dir }) => dir.key)
-  const look = async (inDir: readonly RemoveItem[]) => {
-    const found = await entriesIn(views, inDir, call)
-    for (const item of inDir) {
-      const error = found instanceof Error ? found : staleness(item, found)
-      if (error !== undefined) refused.set(item, error)
-    }
+  const filesMax = Math.min(BATCH_ITEMS_MAX, batchDeleteFilesMax)
+  const dirsMax = Math.min(BATCH_ITEMS_MAX, batchDeleteDirsMax)
+  const queue = new PQueue({ concurrency: BATCHES_MAX })
+  const errors = new Map<RemoveItem, ItemError>()
+  const untold: RemoveItem[] = []
+  const remove = async (batch: readonly RemoveItem[], itemsMax: number) => {
+    const results = await removeBatches(
+      cut(
+        batch.filter((item) => errors.get(item) === undefined),
+        itemsMax,
+      ),
+      (items) => commands.remove(items, call),
+      (dir) => views.fresh(dir, call),
+    )
+    for (const [item, error] of results) errors.set(item, error)
   }
-  await Promise.all([...byDir.values()].map(look))
-  return refused
+  // Each removal right after its own look.
+  const removeByHash = async (batch: readonly RemoveItem[]) => {
+    const told = await lookAtHashes(commands, batch, errors, call)
+    untold.push(...batch.filter((item) => !told.includes(item)))
+    await remove(told, filesMax)
+  }
+  const removeByListing = async (inDir: readonly RemoveItem[]) => {
+    const found = await entriesIn(views, inDir, call)
+    for (const item of inDir)
+      errors.set(item, found instanceof Error ? found : staleness(item, found))
+    await remove(inDir, filesMax)
+  }
+  const files = items.filter(({ entry }) => entry.kind === 'file')
+  const dirs = items.filter(({ entry }) => entry.kind === 'dir')
+  const byHash = cut(
+    files.filter(({ entry }) => entry.kind === 'file' && entry.sha1),
+    filesMax,
+  )
+  untold.push(...files.filter(({ entry }) => entry.kind === 'file' && !entry.sha1))
+  await queue.addAll([
+    ...cut(dirs, dirsMax).map((batch) => () => remove(batch, dirsMax)),
+    ...byHash.map((batch) => () => removeByHash(batch)),
+  ])
+  const byDir = Map.groupBy(untold, ({ dir }) => dir.key)
+  await queue.addAll([...byDir.values()].map((inDir) => () => removeByListing(inDir)))
+  return items.map((item) => errors.get(item))
 }
 
 /**
@@ -68,7 +74,7 @@ async function findRefused(
 async function lookAtHashes(
   commands: WebappCommands,
   items: readonly RemoveItem[],
-  refused: Map<RemoveItem, Error>,
+  refused: Map<RemoveItem, ItemError>,
   call: Call,
 ): Promise<RemoveItem[]> {
   const files = items.flatMap(({ dir, entry }) =>

@@ -2,7 +2,7 @@
 // bytes are those of the protocol notes (webapp 2, 5, 6 and Appendix).
 import t from 'tap'
 import type { FileRef, RemoveItem } from '../../../src/weiyun/index.ts'
-import { reset } from '../../fixtures/fake-service.ts'
+import { reset, type Seen } from '../../fixtures/fake-service.ts'
 import {
   accountBody,
   CMD,
@@ -397,6 +397,25 @@ t.test('removing where nobody can look, or nothing is left', async (t) => {
   service.on(CMD.list, listing([fileItem()]))
   t.match(await drive.remove([FILE_ITEM]), [{ code: 'NOT_FOUND' }], 'there all the same')
   t.strictSame(await drive.remove([]), [])
+})
+
+t.test('removing very many: each soon after it was looked at', async (t) => {
+  const { service, drive } = await withFakeWebapp(t)
+  const sha1 = 'aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d'
+  const files = Array.from({ length: 100 }, (_, n) => ({ ...FILE, id: `id${n}`, sha1 }))
+  const answer = (seen: Seen) => {
+    const items: { file_id: string }[] = sent(seen).body.file_list
+    return json({ file_list: items.map((item) => ({ ...item, retcode: 0, file_sha: sha1 })) })
+  }
+  service.on(CMD.download, answer).on(CMD.remove, answer)
+  const errors = await drive.remove(files.map((entry) => ({ dir: SUB, entry })))
+  t.ok(errors.every((error) => error === undefined))
+  t.equal(service.names.length, 20)
+  let looks = 0
+  for (const name of service.names) {
+    looks += name === CMD.download ? 1 : -1
+    t.ok(looks <= 4)
+  }
 })
 
 t.test('removing many', async (t) => {
