@@ -9,7 +9,7 @@ import type { Checker } from './checker.ts'
 import { VfsError } from './error.ts'
 import type { Source } from './fetcher.ts'
 import type { FileInode, RemoteFile } from './inode.ts'
-import type { CachePolicy, KernelPages, Pages } from './kernel-pages.ts'
+import type { CachePolicy, KernelPages, Pages, Sent } from './kernel-pages.ts'
 import { type Reader, ReadState } from './reader.ts'
 import { isContent } from './remote.ts'
 import type { Tree } from './tree.ts'
@@ -162,7 +162,7 @@ export class Files {
 
   async truncateFile(file: FileInode, size: number): Promise<void> {
     await this.#truncate(file, size)
-    if (file.opens === 0) await this.#flush(file)
+    await this.#flush(file)
   }
 
   async truncate(fh: number, size: number): Promise<void> {
@@ -183,13 +183,19 @@ export class Files {
   }
 
   async release(fh: number): Promise<void> {
-    const { file, writable, read, pages, cached } = this.#handle(fh)
+    const { file, writable, wrote, read, pages, cached } = this.#handle(fh)
     this.#handles.delete(fh)
     this.#options.reader.release(read)
     file.opens--
     if (writable) file.writers--
     if (cached) this.#options.pages.release(pages)
-    if (file.opens > 0) return
+    if (file.opens > 0) {
+      // What was mapped into memory may be written after close(2).
+      if (wrote && file.parent !== undefined) await this.#options.writer.promise(file)
+      if (writable && file.writers === 0 && file.changedMs !== undefined)
+        this.#options.writeBack.poke(file)
+      return
+    }
     if (file.parent === undefined) await this.#options.writer.discard(file)
     await this.#options.writer.release(file)
     // There was no room for so much as its header, as its writer has heard.
@@ -215,7 +221,7 @@ export class Files {
       return undefined
     // What the handle reads may be an older version, which the service does not have any more.
     if (source.version !== undefined && !isSameVersion(source.version, version)) return undefined
-    if (version.size === 0 || version.size > length) return undefined
+    if (version.sha1 === '' || version.size === 0 || version.size > length) return undefined
     this.#checkSize(target.file, version.size)
     target.wrote = true
     await writer.clone(target.file, version)
@@ -223,13 +229,13 @@ export class Files {
   }
 
   /** Our own upload made a new version of a file: whoever has it open reads on in that. */
-  sent(file: FileInode): void {
+  sent(file: FileInode, what: Sent): void {
     for (const handle of this.#handles.values()) {
       if (handle.file !== file) continue
       handle.version = file.remote
       handle.read.spoiled = undefined
     }
-    this.#options.pages.sent(file)
+    this.#options.pages.sent(file, what)
     // It counts as used from now on.
     this.#unsent = Math.max(0, this.#unsent - file.size)
   }

@@ -48,6 +48,12 @@ class Pages {
 
 export type { Pages }
 
+/** The unsent bytes that became a version: their staged file, and what showed through it. */
+export interface Sent {
+  readonly id: string
+  readonly base: RemoteFile | undefined
+}
+
 export class KernelPages {
   readonly #checker: Checker
   readonly #open = new Map<string, Pages>()
@@ -171,17 +177,20 @@ export class KernelPages {
   }
 
   /** Our own upload made a new version of a file out of what the kernel has. */
-  sent(file: FileInode): void {
+  sent(file: FileInode, { id, base }: Sent): void {
     const pages = this.#ofFile.get(file)
     if (pages?.file !== file) return
-    pages.content = this.#contentOf(file.remote)
+    // Another device's version may have come between what was read into them and what was edited.
+    const isOfBase = base === undefined || pages.content === this.#contentOf(base)
+    pages.content = pages.content === id || isOfBase ? this.#contentOf(file.remote) : ''
     pages.size = file.size
   }
 
   #shown(pages: Pages | undefined, file: FileInode): number {
     if (pages === undefined) return file.size
     pages.shown = file
-    if (pages.handles === 0 || file.stagedId !== undefined) return file.size
+    const isWritten = file.stagedId !== undefined && pages.file === file
+    if (pages.handles === 0 || isWritten) return file.size
     if (file.size > pages.size) pages.largerMs = performance.now()
     return Math.max(file.size, pages.size)
   }

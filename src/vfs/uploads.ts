@@ -136,6 +136,8 @@ export class Uploads {
       replaceRemote(this.#tree, file, remoteFile(place, entry))
       file.attempt = undefined
       file.unsure = false
+      // It got a name of litter on the way; what the service has is not taken from it.
+      file.localOnly = false
       this.#tree.touch(file)
     })
     crashPoint('upload:recorded')

@@ -172,10 +172,10 @@ export class Vfs {
     listings.onOutcome = (error) => writeBack.heard(error)
     listings.onFound = (file) => writer.giveUpLost(file)
     listings.isReachable = () => writeBack.connection !== 'unreachable'
-    writer.onSent = (file) => {
+    writer.onSent = (file, sent) => {
       this.#report.sent(file)
       account.spent(file.size)
-      files.sent(file)
+      files.sent(file, sent)
     }
     writeBack.onFull = () => void account.refresh().catch(() => {})
     writeBack.onExpired = () =>

@@ -14,6 +14,7 @@ import type { Checker } from './checker.ts'
 import { isErrno, VfsError } from './error.ts'
 import type { Source } from './fetcher.ts'
 import type { FileInode, RemoteFile } from './inode.ts'
+import type { Sent } from './kernel-pages.ts'
 import { type Reader, ReadState } from './reader.ts'
 import type { Tree } from './tree.ts'
 
@@ -90,7 +91,7 @@ export class Writer {
   #isClosed = false
 
   /** Called when an upload of ours became the version of a file. */
-  onSent: (file: FileInode) => void = () => {}
+  onSent: (file: FileInode, sent: Sent) => void = () => {}
 
   constructor(options: WriterOptions) {
     this.#tree = options.tree
@@ -252,7 +253,7 @@ export class Writer {
   }
 
   async #finish(file: FileInode, { source, crcs }: Snapshot): Promise<void> {
-    const id = await this.#retire(file, () => this.onSent(file))
+    const id = await this.#retire(file, (sent) => this.onSent(file, sent))
     if (id === undefined) return
     if (crcs !== undefined) {
       const content = { sha1: source.sha1, size: source.size }
@@ -342,12 +343,16 @@ export class Writer {
    * staged file, which is on record to be dropped; whoever still works on it goes on with the old
    * one.
    */
-  async #retire(file: FileInode, then: () => void = () => {}): Promise<string | undefined> {
+  async #retire(
+    file: FileInode,
+    then: (sent: Sent) => void = () => {},
+  ): Promise<string | undefined> {
     const id = file.stagedId
     if (id === undefined) return undefined
     const use = this.#uses.get(file)
     this.#uses.delete(file)
     if (use !== undefined) use.retired = true
+    const { base } = file
     file.stagedId = undefined
     file.base = undefined
     file.isCopy = false
@@ -358,7 +363,7 @@ export class Writer {
       this.#state.discard(id)
       this.#tree.touch(file)
     })
-    then()
+    then({ id, base })
     if (use?.users === 0) await this.#close(file, use)
     return id
   }
@@ -530,6 +535,11 @@ export class Writer {
       retired: false,
     }
     this.#uses.set(file, use)
+    // Whoever comes later tries anew, unless it is new: then nobody else will tell its maker.
+    use.file.catch(() => {
+      const isKnown = file.remote !== undefined && !file.takenAway
+      if (isKnown && this.#uses.get(file) === use) this.#uses.delete(file)
+    })
     use.users++
     try {
       const staged = await use.file
@@ -557,9 +567,12 @@ export class Writer {
       const staged = await use.file
       // Without a record the bytes could not be taken up again; `truncate` without `open` comes by
       // here.
-      if (!use.retired && this.#promised.get(staged.id) !== staged.writeSeq)
-        await this.#record(file, staged)
-      await staged.close()
+      try {
+        if (!use.retired && this.#promised.get(staged.id) !== staged.writeSeq)
+          await this.#record(file, staged)
+      } finally {
+        await staged.close()
+      }
     } catch (error) {
       if (file.lost || file.takenAway) return // there is nothing to close
       this.#log.error(

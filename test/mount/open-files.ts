@@ -1,5 +1,5 @@
 // What happens to files while somebody has them open.
-import { open, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises'
+import { open, readFile, rename, stat, truncate, unlink, writeFile } from 'node:fs/promises'
 import t from 'tap'
 import { errno, mountTest, names, Rig, text, until, WIRE } from '../fixtures/mount.ts'
 
@@ -152,4 +152,34 @@ mountTest(t, 'read while the service moves a file: it waits for the new place', 
   await until(() => rig.remote().has('to/file'), 'the service has done it')
   t.equal(await text(rig.path('to/file')), 'content')
   t.equal(rig.admin.faults()[1]?.hits, 1, 'the listing was under way')
+})
+
+mountTest(t, 'emptied while somebody reads: sent, and kept when killed', async (t) => {
+  const rig = await Rig.open(t, {
+    prepare: async (admin) => {
+      for (const path of ['written', 'truncated']) await admin.put({ path, size: 1000, seed: 1 })
+    },
+  })
+  const handles = [await open(rig.path('written')), await open(rig.path('truncated'))]
+  await rig.run(': > written')
+  await truncate(rig.path('truncated'), 0)
+  const isSent = () => ['written', 'truncated'].every((path) => rig.remote().get(path)?.size === 0)
+  await until(isSent, 'both to be sent')
+  await rig.kill()
+  await Promise.all(handles.map((handle) => handle.close().catch(() => {})))
+})
+
+mountTest(t, 'truncated while somebody reads, then killed: it stays so', async (t) => {
+  const rig = await Rig.open(t, {
+    args: ['--write-back', '1h'],
+    prepare: async (admin) => {
+      await admin.put({ path: 'file', size: 1000, seed: 1 })
+    },
+  })
+  const handle = await open(rig.path('file'))
+  await truncate(rig.path('file'), 0)
+  await rig.kill()
+  await handle.close().catch(() => {})
+  await rig.start()
+  t.equal((await stat(rig.path('file'))).size, 0)
 })

@@ -1,5 +1,5 @@
 // Another device changes what this machine's kernel remembers: sizes and bytes belong together.
-import { open, stat } from 'node:fs/promises'
+import { open, readFile, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { mountTest, Rig, until } from '../fixtures/mount.ts'
@@ -178,3 +178,45 @@ mountTest(
     }
   },
 )
+
+mountTest(t, 'edited over a newer version than was read, and given its time back', async (t) => {
+  const size = 2 * 1024 * 1024
+  const rig = await Rig.open(t, {
+    args: ['--dir-ttl', '20s'],
+    prepare: async (admin) => {
+      await admin.put({ path: 'file', size, seed: 1 })
+    },
+  })
+  await rig.run('cat file > /dev/null')
+  const handle = await open(rig.path('file'), 'r+')
+  await rig.admin.put({ path: 'file', size, seed: 2 })
+  await rig.refresh()
+  await sleep(300)
+  const { mtime } = await stat(rig.path('file'))
+  await handle.read(Buffer.alloc(size), 0, size, 0)
+  await handle.write('X', 100)
+  await handle.utimes(mtime, mtime)
+  await handle.close()
+  await rig.sync()
+  const there = await rig.admin.read({ path: 'file' })
+  t.ok((await readFile(rig.path('file'))).equals(there))
+})
+
+mountTest(t, 'who reads a replaced file is not cut by who writes to the new one', async (t) => {
+  const rig = await Rig.open(t, {
+    args: ['--dir-ttl', '1s', '--write-back', '60s'],
+    prepare: async (admin) => {
+      await admin.put({ path: 'file', size: 300_000, seed: 1 })
+    },
+  })
+  const before = await rig.admin.read({ path: 'file' })
+  await rig.run('cat file > /dev/null')
+  const handle = await open(rig.path('file'))
+  await rig.admin.replace({ path: 'file', size: 300_000, seed: 2 })
+  await rig.refresh()
+  await sleep(1200)
+  await rig.run('stat file; printf short > file; stat file')
+  t.ok((await handle.readFile()).equals(before))
+  t.equal(await rig.run('cat file'), 'short')
+  await handle.close()
+})

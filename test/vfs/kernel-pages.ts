@@ -125,8 +125,10 @@ t.test(
     t.same(kernel.visit('/file', file), KEEP)
     file.stagedId = undefined
     file.remote = version('b', 20)
-    kernel.pages.sent(file)
+    kernel.pages.sent(file, { id: 'staged', base: version('a', 10) })
     t.same(kernel.visit('/file', file), KEEP, 'what was read, written and sent is one version')
+    kernel.pages.sent(file, { id: 'later', base: version('theirs', 20) })
+    t.same(kernel.visit('/file', file), BESIDE, 'what was read is not what was written over')
     const made = fileOf(version('c', 3))
     made.stagedId = 'other'
     t.same(kernel.visit('/file', made), BESIDE)

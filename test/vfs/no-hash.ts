@@ -46,3 +46,12 @@ for (const [words, size] of Object.entries({ small: 10, 'of 1 MiB': 2 ** 20, lar
     t.ok((await readWhole(vfs, '/a')) === files.a, 'and keep them')
   })
 }
+
+t.test('a copy of it is made of bytes: there is no hash to send it by', async (t) => {
+  const vfs = await open(t, { file: 'content' })
+  await vfs.getattr('/file')
+  const from = await vfs.open('/file', constants.O_RDONLY)
+  const to = await vfs.create('/copy', 0o644, constants.O_RDWR)
+  t.equal(await vfs.files.clone(from.fh, to.fh, 100), undefined)
+  for (const { fh } of [from, to]) await vfs.files.release(fh)
+})

@@ -449,3 +449,32 @@ t.test(
     t.same([...drive.dirsByPath().keys()].sort(), ['', 'third/'])
   },
 )
+
+t.test('renamed to a name that is not sent, while it is sent', async (t) => {
+  const drive = new MemoryDrive()
+  const options = { localOnly: ['*~'], writeBackMs: 1 }
+  const vfs = await openVfs(await vfsDir(t), drive, options)
+  t.teardown(() => vfs.close())
+  await vfs.readdir('/')
+  const [sent, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const upload = drive.upload.bind(drive)
+  let uploads = 0
+  drive.upload = async (...args) => {
+    const entry = await upload(...args)
+    if (uploads++ > 0) return entry
+    sent.resolve()
+    await goOn.promise
+    return entry
+  }
+  await writeNew(vfs, '/file', 'first')
+  await sent.promise
+  await vfs.rename('/file', '/file~', 0)
+  await writeNew(vfs, '/file', 'second')
+  goOn.resolve()
+  await vfs.sync()
+  await vfs.refresh('/')
+  await vfs.sync()
+  const seen = (await vfs.readdir('/')).map(({ name }) => name)
+  t.same(seen.sort(), ['file', 'file~'])
+  t.equal(drive.tree().get('file'), 'second')
+})

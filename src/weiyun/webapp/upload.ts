@@ -175,12 +175,18 @@ export class WebappUploads {
   async #announce(target: Target, states: Sha1States, fileExist: FileExist): Promise<Answer> {
     const { dir, name, content, call } = target
     let option = fileExist
+    let isLookedAt = true
     const announce = async (): Promise<Answer> => {
+      // After a pause, what is to be overwritten may be another version by now.
+      const found = !isLookedAt && option === FILE_EXIST.OVERWRITE ? await look() : undefined
+      if (found !== undefined) return found
+      isLookedAt = false
       const announcement = { dir, name, content, states, fileExist: option }
       return { announced: decodeAnnounced(await this.#preUpload(announcement, call), option) }
     }
     const look = async () => {
       const plan = await this.#plan(target, undefined, true)
+      isLookedAt = true
       if ('entry' in plan) return plan
       option = plan.fileExist
       return undefined

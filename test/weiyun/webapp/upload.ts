@@ -482,6 +482,19 @@ t.test('replacing', async (t) => {
     t.equal(optionOf(service), 1)
   })
 
+  t.test('the version that is there no more when it is announced again', async (t) => {
+    const { service, upload } = await setUp(t)
+    const theirs = fileItem({ ...oldItem, file_sha: '1'.repeat(40), file_version: '18' })
+    service
+      .on(CMD.list, listing([fileItem(oldItem)]), listing([theirs]))
+      .on(CMD.preUpload, uploaded('PreUpload', {}, 190054), INSTANT)
+    await upload(HELLO, { replaces: old, ...BACKGROUND })
+    const options = service.seen
+      .filter(({ name }) => name === CMD.preUpload)
+      .map((seen) => sentForm(seen).message.common_upload_req.file_exist_option)
+    t.same(options, [1, 6])
+  })
+
   t.test('what is not the version that was meant', async (t) => {
     const cases: Record<string, object[]> = {
       'another version': [fileItem({ ...oldItem, file_version: '18' })],
