@@ -44,12 +44,17 @@ export function replaceRemote(tree: Tree, file: FileInode, remote: RemoteFile): 
   if (old !== undefined && old.id !== remote.id) tree.bury(old)
 }
 
+/** Somebody sees an entry of the service as another file, with a place of its own: that it stays. */
+export function isInUse(tree: Tree, file: FileInode, id: string): boolean {
+  const other = tree.byRemoteId(id)
+  return other !== undefined && other !== file && (other.busy || other.parent !== undefined)
+}
+
 /** An entry that turns out to be ours again: a leftover on its way out. */
 function disown(tree: Tree, file: FileInode, id: string): void {
   const other = tree.byRemoteId(id)
   if (other === undefined || other === file) return
-  // Somebody sees it as another file, with a place of its own: that it stays.
-  if (other.busy || other.parent !== undefined)
+  if (isInUse(tree, file, id))
     throw new WeiyunError('RESTART_TRANSFER', 'the service gave us an entry that is in use')
   other.remote = undefined
   tree.settle(other)

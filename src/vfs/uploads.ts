@@ -15,7 +15,14 @@ import { isErrno } from './error.ts'
 import type { DirInode, FileInode, RemoteFile, UploadAttempt } from './inode.ts'
 import type { Listings } from './listing.ts'
 import { LATE_MS, type Look } from './look.ts'
-import { type Content, isContent, recordAttempt, remoteFile, replaceRemote } from './remote.ts'
+import {
+  type Content,
+  isContent,
+  isInUse,
+  recordAttempt,
+  remoteFile,
+  replaceRemote,
+} from './remote.ts'
 import type { Tree } from './tree.ts'
 import type { Snapshot, Writer } from './writer.ts'
 
@@ -130,6 +137,11 @@ export class Uploads {
     if (this.#listings.isRemovedSince(entry.id, clock)) {
       recordAttempt(this.#tree, file, undefined)
       throw new WeiyunError('RESTART_TRANSFER', 'what the upload ended on was removed meanwhile')
+    }
+    // It got through unheard, and another device moved it: going on from there leads back to that.
+    if (isInUse(this.#tree, file, entry.id)) {
+      recordAttempt(this.#tree, file, undefined)
+      throw new WeiyunError('RESTART_TRANSFER', 'what the upload ended on is another file by now')
     }
     const isNew = this.#tree.byRemoteId(entry.id) === undefined
     this.#tree.transaction(() => {

@@ -478,3 +478,32 @@ t.test('renamed to a name that is not sent, while it is sent', async (t) => {
   t.same(seen.sort(), ['file', 'file~'])
   t.equal(drive.tree().get('file'), 'second')
 })
+
+t.test("what an upload made, unheard, is another device's file elsewhere by now", async (t) => {
+  const drive = new MemoryDrive()
+  drive.mkdir('main', 'theirs')
+  const elsewhere = drive.dirsByPath().get('theirs/') ?? ''
+  const vfs = await openVfs(await vfsDir(t), drive, { writeBackMs: 1 })
+  t.teardown(() => vfs.close())
+  await vfs.readdir('/theirs')
+  const upload = drive.upload.bind(drive)
+  const failed = Promise.withResolvers<void>()
+  let made: Awaited<ReturnType<typeof upload>> | undefined
+  drive.upload = async (dir, name, source, options) => {
+    // The token leads back to what it began, wherever that is.
+    if (made !== undefined) return options?.resume ? made : upload(dir, name, source, options)
+    options?.onResumable?.('token')
+    made = await upload(dir, name, source)
+    drive.shift('main', name, elsewhere, 'moved')
+    await vfs.refresh('/theirs')
+    failed.resolve()
+    throw new WeiyunError('SERVER', 'busy')
+  }
+  await writeNew(vfs, '/file', 'ours')
+  await failed.promise
+  await vfs.sync()
+  t.same(files(drive).sort(), [
+    ['file', 'ours'],
+    ['theirs/moved', 'ours'],
+  ])
+})
