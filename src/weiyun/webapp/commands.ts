@@ -9,7 +9,7 @@ import type { Lanes } from '../lanes.ts'
 import { RETS_ALREADY_THERE } from '../retcode.ts'
 import { type Command, refusal, type WebappClient } from './client.ts'
 import * as decode from './decode.ts'
-import { askHashes } from './locate.ts'
+import { askHashes, type LocatedFile } from './locate.ts'
 import { listWhole } from './pages.ts'
 
 const SERVICE = 'weiyunQdiskClient'
@@ -131,7 +131,7 @@ export class WebappCommands {
   }
 
   /** See `askHashes`. */
-  async hashes(files: Parameters<typeof askHashes>[1], call: Call) {
+  async hashes(files: readonly LocatedFile[], call: Call): ReturnType<typeof askHashes> {
     return this.#lanes.ask('commands', call, () => askHashes(this.#client, files, call))
   }
 

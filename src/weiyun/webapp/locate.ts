@@ -10,6 +10,12 @@ import { type Command, refusal, type WebappClient } from './client.ts'
 
 const LOCATE: Command = { service: 'weiyunQdiskClient', name: 'DiskFileBatchDownload', cmd: 2402 }
 
+/** A file, with the directory it lies in. */
+export interface LocatedFile {
+  readonly dir: DirRef
+  readonly entry: FileRef
+}
+
 /**
  * Asks for the data address of a file. STALE when the service names the hash of another version.
  */
@@ -19,7 +25,7 @@ export async function resolveData(
   file: FileRef,
   call: Call,
 ): Promise<DataAddress> {
-  const body = await client.command(LOCATE, locateRequest([{ dir, file }]), call)
+  const body = await client.command(LOCATE, locateRequest([{ dir, entry: file }]), call)
   const [item] = list(body, 'file_list')
   if (item === undefined) throw new WeiyunError('BAD_REPLY', 'no address for the download')
   const ret = itemResult(item, 'retcode')
@@ -40,7 +46,7 @@ export async function resolveData(
  */
 export async function askHashes(
   client: WebappClient,
-  files: readonly { readonly dir: DirRef; readonly file: FileRef }[],
+  files: readonly LocatedFile[],
   call: Call,
 ): Promise<Map<string, string | undefined>> {
   const hashes = new Map<string, string | undefined>()
@@ -54,8 +60,8 @@ export async function askHashes(
   return hashes
 }
 
-function locateRequest(files: readonly { dir: DirRef; file: FileRef }[]): object {
-  const file_list = files.map(({ dir, file }) => ({ file_id: file.id, pdir_key: dir.key }))
+function locateRequest(files: readonly LocatedFile[]): object {
+  const file_list = files.map(({ dir, entry }) => ({ file_id: entry.id, pdir_key: dir.key }))
   return { file_list, download_type: 0 }
 }
 

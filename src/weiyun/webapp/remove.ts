@@ -15,6 +15,8 @@ const BATCH_ITEMS_MAX = 10
 /** Batches under way: with more of them, what was looked at would wait for its turn. */
 const BATCHES_MAX = 4
 
+type FileItem = RemoveItem & { readonly entry: { readonly kind: 'file' } }
+
 /** See Drive.remove. */
 export async function removeEntries(
   commands: WebappCommands,
@@ -27,37 +29,34 @@ export async function removeEntries(
   const dirsMax = Math.min(BATCH_ITEMS_MAX, batchDeleteDirsMax)
   const queue = new PQueue({ concurrency: BATCHES_MAX })
   const errors = new Map<RemoveItem, ItemError>()
-  const untold: RemoveItem[] = []
+  const files = items.filter(isFile)
+  const untold = files.filter(({ entry }) => !entry.sha1)
   const remove = async (batch: readonly RemoveItem[], itemsMax: number) => {
+    const wanted = batch.filter((item) => errors.get(item) === undefined)
     const results = await removeBatches(
-      cut(
-        batch.filter((item) => errors.get(item) === undefined),
-        itemsMax,
-      ),
+      cut(wanted, itemsMax),
       (items) => commands.remove(items, call),
       (dir) => views.fresh(dir, call),
     )
     for (const [item, error] of results) errors.set(item, error)
   }
   // Each removal right after its own look.
-  const removeByHash = async (batch: readonly RemoveItem[]) => {
+  const removeByHash = async (batch: readonly FileItem[]) => {
     const told = await lookAtHashes(commands, batch, errors, call)
     untold.push(...batch.filter((item) => !told.includes(item)))
     await remove(told, filesMax)
   }
-  const removeByListing = async (inDir: readonly RemoveItem[]) => {
+  const removeByListing = async (inDir: readonly FileItem[]) => {
     const found = await entriesIn(views, inDir, call)
     for (const item of inDir)
       errors.set(item, found instanceof Error ? found : staleness(item, found))
     await remove(inDir, filesMax)
   }
-  const files = items.filter(({ entry }) => entry.kind === 'file')
-  const dirs = items.filter(({ entry }) => entry.kind === 'dir')
+  const dirs = items.filter((item) => !isFile(item))
   const byHash = cut(
-    files.filter(({ entry }) => entry.kind === 'file' && entry.sha1),
+    files.filter(({ entry }) => entry.sha1),
     filesMax,
   )
-  untold.push(...files.filter(({ entry }) => entry.kind === 'file' && !entry.sha1))
   await queue.addAll([
     ...cut(dirs, dirsMax).map((batch) => () => remove(batch, dirsMax)),
     ...byHash.map((batch) => () => removeByHash(batch)),
@@ -73,18 +72,15 @@ export async function removeEntries(
  */
 async function lookAtHashes(
   commands: WebappCommands,
-  items: readonly RemoveItem[],
+  items: readonly FileItem[],
   refused: Map<RemoveItem, ItemError>,
   call: Call,
-): Promise<RemoveItem[]> {
-  const files = items.flatMap(({ dir, entry }) =>
-    entry.kind === 'file' ? [{ dir, file: entry }] : [],
-  )
-  const hashes = await commands.hashes(files, call).catch(toError)
+): Promise<FileItem[]> {
+  const hashes = await commands.hashes(items, call).catch(toError)
   if (hashes instanceof Error) return []
   return items.filter((item) => {
     const { entry } = item
-    if (entry.kind === 'dir' || !hashes.has(entry.id)) return false
+    if (!hashes.has(entry.id)) return false
     const hash = hashes.get(entry.id)
     if (hash !== undefined && hash !== entry.sha1) refused.set(item, anotherVersion())
     return true
@@ -102,13 +98,16 @@ async function entriesIn(
   return entries.code === 'NOT_FOUND' ? new Map() : entries
 }
 
+function isFile(item: RemoveItem): item is FileItem {
+  return item.entry.kind === 'file'
+}
+
 function toError(error: unknown): WeiyunError {
   if (!isWeiyunError(error) || ['SESSION_EXPIRED', 'ABORTED'].includes(error.code)) throw error
   return error
 }
 
-function staleness({ entry }: RemoveItem, found: ReadonlyMap<string, Entry>): Error | undefined {
-  if (entry.kind === 'dir') return undefined
+function staleness({ entry }: FileItem, found: ReadonlyMap<string, Entry>): Error | undefined {
   const there = found.get(entry.id)
   if (there === undefined || (there.kind === 'file' && isVersion(there, entry))) return undefined
   return anotherVersion()

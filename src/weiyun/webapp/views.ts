@@ -4,10 +4,7 @@ import { LRUCache } from 'lru-cache'
 import { Call, type CallSettings } from '../call.ts'
 import type { DirRef, Entry } from '../drive.ts'
 
-/**
- * How long a listing is good enough to tell versions apart: a user's `rm -r` costs one for each
- * directory.
- */
+/** How long a listing is good enough to guess from; what is done by it is looked at afresh. */
 const RECENT_MS = 5_000
 const DIRS_MAX = 8
 
