@@ -104,18 +104,10 @@ export class KernelPages {
       this.#correct(pages)
   }
 
-  /** The kernel has been told that the file is gone: what comes there next, it knows nothing of. */
-  remove(path: string): void {
-    const pages = this.#open.get(path)
-    if (pages !== undefined) pages.path = undefined
-    this.#open.delete(path)
-    this.#closed.delete(path)
-  }
-
   /** The kernel has been told that what was at `from`, or below it, is at `to`. */
   rename(from: string, to: string, isDir: boolean): void {
     const inside = (top: string): string[] => (isDir ? this.#below(top) : [top])
-    for (const path of inside(to)) this.remove(path)
+    for (const path of inside(to)) this.#forget(path)
     for (const path of inside(from)) {
       for (const kept of [this.#open, this.#closed]) {
         const pages = kept.get(path)
@@ -193,6 +185,14 @@ export class KernelPages {
     if (pages.handles === 0 || isWritten) return file.size
     if (file.size > pages.size) pages.largerMs = performance.now()
     return Math.max(file.size, pages.size)
+  }
+
+  /** Something else takes the path. */
+  #forget(path: string): void {
+    const pages = this.#open.get(path)
+    if (pages !== undefined) pages.path = undefined
+    this.#open.delete(path)
+    this.#closed.delete(path)
   }
 
   #below(dir: string): string[] {

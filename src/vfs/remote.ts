@@ -44,7 +44,7 @@ export function replaceRemote(tree: Tree, file: FileInode, remote: RemoteFile): 
   if (old !== undefined && old.id !== remote.id) tree.bury(old)
 }
 
-/** Somebody sees an entry of the service as another file, with a place of its own: that it stays. */
+/** Somebody sees an entry as another file, with a place of its own: that it stays. */
 export function isInUse(tree: Tree, file: FileInode, id: string): boolean {
   const other = tree.byRemoteId(id)
   return other !== undefined && other !== file && (other.busy || other.parent !== undefined)

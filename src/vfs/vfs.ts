@@ -311,7 +311,6 @@ export class Vfs {
     if (inode.kind === 'dir') throw new VfsError('EISDIR', 'is a directory')
     if (this.#paths.hidden.delete(baseName(path))) return
     await this.#unlink(inode)
-    this.#pages.remove(path)
   }
 
   async rmdir(path: string): Promise<void> {

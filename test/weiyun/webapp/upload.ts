@@ -493,6 +493,13 @@ t.test('replacing', async (t) => {
       .filter(({ name }) => name === CMD.preUpload)
       .map((seen) => sentForm(seen).message.common_upload_req.file_exist_option)
     t.same(options, [1, 6])
+    service
+      .on(CMD.list, listing([fileItem(oldItem)]), listing([fileItem(oldItem)]))
+      .on(CMD.preUpload, uploaded('PreUpload', {}, 987_654), INSTANT)
+    const before = service.names.length
+    await upload(HELLO, { replaces: old, ...BACKGROUND })
+    const looks = service.names.slice(before).filter((name) => name === CMD.list)
+    t.equal(looks.length, 2, 'a lost reply, after which one looks anyway, costs one look')
   })
 
   t.test('what is not the version that was meant', async (t) => {
