@@ -35,7 +35,10 @@ mountTest(t, 'thumbnails by five programs at once cost little, and nothing again
   const data = rig.admin.counters()['ftn-get']
   t.ok((data?.requests ?? 0) <= PHOTOS * PROGRAMS * 2, `${data?.requests} ranges`)
   t.ok((data?.inFlightMax ?? 0) <= 5, 'never more at once than the account allows')
-  t.same(await costOf(rig, look), { bytes: 0 }, 'seen once, they are on this disk')
+  // Read-ahead that a close had cut short comes now, if at all.
+  const again = await costOf(rig, look)
+  t.ok(again.bytes <= MiB, `${again.bytes} bytes the second time`)
+  t.same(await costOf(rig, look), { bytes: 0 }, 'seen, they are on this disk')
 })
 
 mountTest(t, '--desktop-remote: file managers are told that this is far away', async (t) => {
